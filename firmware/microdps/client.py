@@ -1,0 +1,57 @@
+"""The HTTP client on its own: one request at a time, over TLS with the device's certificate."""
+
+from microdps.http import Connection, split_url, visible
+from microdps.link import Link
+
+
+def _fields(headers) -> bytes:
+    """A dict of headers as lines. Raises ValueError if a name or value would split the head."""
+    lines = b""
+    for name, value in (headers or {}).items():
+        if not name or not visible(name) or ":" in name or "\r" in value or "\n" in value:
+            raise ValueError("header: " + name)
+        lines += ("%s: %s\r\n" % (name, value)).encode()
+    return lines
+
+
+class Client:
+    """HTTP/1.1 over TLS with a client certificate; the server is verified. Keeps the connection.
+
+    identity    microdps.identity.Identity
+    timeout_ms  for each request, from connecting to the last byte
+    size        bytes of the buffer that a response, head and body, must fit
+    """
+
+    def __init__(self, identity, timeout_ms: int = 30_000, size: int = 4096):
+        self._timeout_ms = timeout_ms
+        self._connection = Connection(size)
+        self._link = Link(identity)
+
+    def request(self, method: str, url: str, headers=None, body=None) -> Connection:
+        """Send a request → the response: status, body (bytes-like) and header(name).
+
+        method   "GET", "PUT", …
+        url      https://host[:port]/path?query, percent-encoded
+        headers  dict of str, or None; Host and Content-Length are ours
+        body     str or bytes-like, or None
+
+        The response is valid until the next request. 307 and 308 are followed, to https only.
+        Raises LinkError, ProtocolError: the client can be used again. ValueError: nothing was sent.
+        """
+        if not method.isalpha():
+            raise ValueError("method: " + method)
+        host, path = split_url(url)
+        if isinstance(body, str):
+            body = body.encode()
+        elif body is None and method in ("POST", "PUT", "PATCH"):
+            body = b""
+        fields = _fields(headers)
+        self._link.run(
+            self._connection.request(method, host, path, fields, body, self._timeout_ms)
+        )
+        return self._connection
+
+    def close(self):
+        """Close the connection. The next request opens one again."""
+        self._connection.forget()
+        self._link.close()

@@ -1,0 +1,95 @@
+"""The device's configuration, config.json: the only definition of its keys.
+
+    id_scope         of the DPS instance, "0ne…"
+    registration_id  the common name of the device's certificate
+    host             of DPS; default below
+    wifi             {"ssid": …, "password": …}; without it no Wi-Fi is joined
+    interval_s       seconds between two messages; default 60
+    messages         number of messages after which the program ends; 0, the default: never
+    log              "info": a line for each request; "error": errors only
+"""
+
+import json
+
+from microdps.errors import ConfigError
+from microdps.http import split_host
+
+# key: (types, default). A default of None: the key must be there.
+KEYS = {
+    "id_scope": ((str,), None),
+    "registration_id": ((str,), None),
+    "host": ((str,), "global.azure-devices-provisioning.net"),
+    "wifi": ((dict,), {}),
+    "interval_s": ((int, float), 60),
+    "messages": ((int,), 0),
+    "log": ((str,), "info"),
+}
+LOGS = ("info", "error")
+
+
+def load(path: str = "config.json") -> dict:
+    """Read and check the configuration → dict with all of KEYS.
+
+    Raises ConfigError, which names the key, or the file if it cannot be read.
+    """
+    try:
+        with open(path) as file:
+            given = json.load(file)
+    except OSError:
+        raise ConfigError("missing", path)
+    except ValueError:  # a UnicodeError is one
+        raise ConfigError("json", path)
+    return check(given, path)
+
+
+def check(given: dict, path: str = "config.json") -> dict:
+    """Check a configuration → a dict with all of KEYS, defaults filled in. Raises ConfigError."""
+    if not isinstance(given, dict):
+        raise ConfigError("json", path)
+    for key in given:
+        if key not in KEYS:
+            raise ConfigError("unknown-key", "%s: %s" % (path, key))
+    config = {}
+    for key, (types, default) in KEYS.items():
+        value = given.get(key, default)
+        if value is None:
+            raise ConfigError("missing-key", "%s: %s" % (path, key))
+        # A bool is an int, and no number of anything here.
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise ConfigError("type", "%s: %s" % (path, key))
+        if not _valid(key, value):
+            raise ConfigError("value", "%s: %s" % (path, key))
+        config[key] = value
+    return config
+
+
+def _valid(key: str, value) -> bool:
+    if key == "registration_id":
+        return valid_registration_id(value)
+    if key == "id_scope":
+        return bool(value) and _made_of(value, "")
+    if key == "host":
+        try:
+            split_host(value)
+        except ValueError:
+            return False
+    if key == "wifi":
+        return not value or (
+            set(value) == {"ssid", "password"} and all(isinstance(v, str) for v in value.values())
+        )
+    if key == "log":
+        return value in LOGS
+    return key not in ("interval_s", "messages") or 0 <= value < 2**30
+
+
+def valid_registration_id(text: str) -> bool:
+    """1 to 128 of A-Z a-z 0-9 - . _ : and the last a letter, a digit or a dash (DPS, concepts)."""
+    return 1 <= len(text) <= 128 and text[-1] not in "._:" and _made_of(text, "-._:")
+
+
+def _made_of(text: str, others: str) -> bool:
+    """True if the text consists of ASCII letters, digits and the other characters."""
+    for char in text:
+        if not ("a" <= char.lower() <= "z" or "0" <= char <= "9" or char in others):
+            return False
+    return True

@@ -1,0 +1,49 @@
+"""The errors of the device package, all below Error.
+
+args = (code, where). A code is one word, or Azure's six-digit errorCode; where is a file, a key
+or `host:port`, with the peer's own words after it where there are any. str(error) is a sentence
+that says what to check (microdps.advice). After each class stands what is still usable.
+"""
+
+
+class Error(Exception):
+    """Root of the package's errors."""
+
+    def __str__(self) -> str:
+        from microdps.advice import text
+
+        return text(self)
+
+
+class ConfigError(Error):
+    """A key of config.json is missing or wrong. Nothing was changed or sent."""
+
+
+class IdentityError(Error):
+    """The key, the certificate chain or the roots are missing or wrong. Nothing was sent."""
+
+
+class LinkError(Error):
+    """The network or TLS failed. The connection is closed, the object usable: the next request
+    opens a new one. Whether the peer has acted on the request is unknown."""
+
+
+class ProtocolError(Error):
+    """The answer breaks HTTP, JSON or one of our limits. Closed and usable, like LinkError."""
+
+
+class ServiceError(Error):
+    """DPS or the hub answered with an error. The connection may go on being used.
+
+    status       HTTP status of the answer, 100 to 999
+    error_code   Azure's errorCode: an int, or the name that a legacy hub answer gives; None if none
+    message      Azure's message, "" if none
+    tracking_id  Azure's trackingId, "" if none
+    """
+
+    def __init__(self, code, where: str, status: int, error_code, message: str, tracking_id: str):
+        super().__init__(code, where)
+        self.status = status
+        self.error_code = error_code
+        self.message = message
+        self.tracking_id = tracking_id

@@ -1,0 +1,34 @@
+"""Telemetry to the assigned IoT hub over HTTPS: a flow.
+
+Source: Azure REST reference, IoT Hub, "Send Device Event", and the how-to named in microdps.dps.
+"""
+
+import json
+
+from microdps.http import quote
+from microdps.service import FIELDS, check
+
+_API = "?api-version=2020-03-13"
+
+
+def send(connection, hub: str, device_id: str, data, timeout_ms: int):
+    """Flow: send one message; it has been accepted when this returns.
+
+    hub        host name of the assigned hub, with a port only in a simulation
+    device_id  as DPS assigned it
+    data       a dict or list becomes JSON; str and bytes go as they are, and must be JSON
+
+    Raises ServiceError, ProtocolError, LinkError; ValueError if data cannot become JSON.
+    """
+    path = "/devices/" + quote(device_id) + "/messages/events" + _API
+    yield from connection.request("POST", hub, path, FIELDS, encode(data), timeout_ms)
+    check(connection, hub, (200, 201, 204))
+
+
+def encode(data) -> bytes:
+    """The body for data: a dict or list as JSON, str as UTF-8, bytes-like as it is."""
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return data
+    if not isinstance(data, str):
+        data = json.dumps(data)
+    return data.encode()

@@ -1,0 +1,128 @@
+"""The device's key, certificate chain and trusted roots, as DER.
+
+key    SEC1 (EC) or PKCS#1 (RSA): the two encodings that every MicroPython release loads
+cert   the leaf, then each issuer that the service needs, one after the other
+roots  the roots that a server's certificate may lead to, one after the other
+
+Sources: RFC 5915 (SEC1 EC keys), RFC 8017, A.1.2 (PKCS#1), X.690, 8.1 (DER lengths).
+"""
+
+from micropython import const
+
+from microdps.errors import IdentityError
+
+_SEQUENCE = const(0x30)
+_INTEGER = const(0x02)
+_OCTETS = const(0x04)
+
+# More would be no key, chain or set of roots of a device, and not fit its memory.
+_FILE = const(8192)
+
+# The Certificate message of TLS 1.2 must fit Mbed TLS's output buffer: 7 + Σ(length + 3) bytes.
+_CHAIN = const(4096)
+
+
+def element(der: bytes, at: int, name: str, tag: int = _SEQUENCE):
+    """The DER element at `at` → (where its content begins, where it ends).
+
+    Raises IdentityError if the tag differs, or the length is not DER's or reaches past the end.
+    """
+    if at + 2 > len(der) or der[at] != tag:
+        raise IdentityError("not-der", name)
+    length = der[at + 1]
+    at += 2
+    if length > 0x7F:
+        n = length - 0x80
+        if not 1 <= n <= 2 or at + n > len(der):
+            raise IdentityError("not-der", name)
+        length = int.from_bytes(der[at : at + n], "big")
+        at += n
+        if length < (0x80, 0x100)[n - 1]:
+            raise IdentityError("not-der", name)
+    if at + length > len(der):
+        raise IdentityError("not-der", name)
+    return at, at + length
+
+
+def split(der: bytes, name: str) -> list:
+    """Split concatenated DER certificates → list of bytes, at least one."""
+    certs = []
+    at = 0
+    while at < len(der) or not certs:
+        end = element(der, at, name)[1]
+        certs.append(der[at:end])
+        at = end
+    return certs
+
+
+def public_part(key: bytes, name: str) -> bytes:
+    """What a key's certificate must contain: the EC point, or the RSA modulus."""
+    at, end = element(key, 0, name)
+    if end != len(key):
+        raise IdentityError("not-der", name)
+    at, version_end = element(key, at, name, _INTEGER)
+    version = key[at:version_end]
+    if version == b"\1":  # SEC1: the BIT STRING with the point, if it is there, comes last
+        secret, end = element(key, version_end, name, _OCTETS)
+        point = 2 * (end - secret)
+        if key[-point - 2 : -point] != b"\0\4":
+            raise IdentityError("no-public-key", name)
+        return key[-point:]
+    if version == b"\0" and key[version_end : version_end + 1] == b"\2":  # PKCS#1
+        at, end = element(key, version_end, name, _INTEGER)
+        return key[at:end]
+    raise IdentityError("key-encoding", name)
+
+
+class Identity:
+    """Key, chain and roots, read when they are asked for: a board keeps them in TLS's memory only.
+
+    folder  path of the folder with key.der, cert.der and roots.der
+    """
+
+    def __init__(self, folder: str):
+        self._folder = folder
+
+    @classmethod
+    def from_files(cls, folder: str):
+        """The identity in a folder, checked: all three parts are there, and the key is the leaf's.
+
+        Raises IdentityError, which names the file.
+        """
+        identity = cls(folder)
+        key = identity.key()
+        if public_part(key, identity.name("key")) not in identity.chain()[0]:
+            raise IdentityError("mismatch", identity.name("key"))
+        identity.roots()
+        return identity
+
+    def name(self, part: str) -> str:
+        """Where the part "key", "cert" or "roots" comes from."""
+        return "%s/%s.der" % (self._folder, part)
+
+    def key(self) -> bytes:
+        return self._read("key")
+
+    def chain(self) -> list:
+        """The leaf, then its issuers → list of bytes. Raises IdentityError if TLS cannot send it."""
+        name = self.name("cert")
+        chain = split(self._read("cert"), name)
+        if 7 + sum(len(cert) + 3 for cert in chain) > _CHAIN:
+            raise IdentityError("chain-limit", name)
+        return chain
+
+    def roots(self) -> list:
+        return split(self._read("roots"), self.name("roots"))
+
+    def _read(self, part: str) -> bytes:
+        name = self.name(part)
+        try:
+            with open(name, "rb") as file:
+                data = file.read(_FILE + 1)
+        except OSError:
+            raise IdentityError("missing", name)
+        if len(data) > _FILE:
+            raise IdentityError("file-limit", name)
+        if data[:10] == b"-----BEGIN":
+            raise IdentityError("pem", name)
+        return data

@@ -1,0 +1,211 @@
+"""The driver that runs flows (microdps.http names what they ask for) over TLS, one link at a time.
+
+The only module that owns sockets and TLS, and the only one that turns an OSError into a LinkError.
+All sockets are non-blocking: a blocking read waits for its last byte, and a time-out of a socket's
+own starts anew with each packet, so only select.poll keeps a deadline. Not covered by any deadline:
+the look-up of a name, for which MicroPython has no time-out.
+"""
+
+import gc
+import select
+import socket
+import time
+
+import tls
+from micropython import const
+
+from microdps.errors import IdentityError, LinkError
+
+try:
+    from select import poll
+    from time import sleep_ms, ticks_diff, ticks_ms
+except ImportError:
+    from microdps.cpython import poll, sleep_ms, ticks_diff, ticks_ms
+
+# Numbers of an OSError. MicroPython up to 1.27 negates those of a TLS socket's reads and writes.
+_IN_PROGRESS = (115, 119, 36)  # Linux, lwIP (ESP32), macOS
+_ALERT = const(-30592)  # MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE
+_CLOSED = const(-29312)  # MBEDTLS_ERR_SSL_CONN_EOF
+_RESET = (32, 104, 54, 128)  # EPIPE, ECONNRESET (Linux, lwIP; macOS), ENOTCONN (lwIP)
+
+# IPPROTO_TCP and TCP_NODELAY: the same on Linux, macOS and lwIP, and not named on the Unix port.
+_TCP = const(6)
+_NODELAY = const(1)
+
+# A clock before this year was never set: no certificate would be valid.
+_FIRST_YEAR = const(2025)
+
+
+def tls_context(identity):
+    """A TLS context with the identity's key, chain and roots, which verifies the server.
+
+    MicroPython takes one certificate from a DER blob, and appends with each call.
+    Raises IdentityError if Mbed TLS refuses one of them.
+    """
+    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+    context.verify_mode = tls.CERT_REQUIRED
+    part = "key"
+    try:
+        key = identity.key()
+        for cert in identity.chain():
+            context.load_cert_chain(cert, key)
+        part = "roots"
+        for root in identity.roots():
+            context.load_verify_locations(root)
+    except ValueError as error:
+        name = "cert" if "cert" in str(error) and part == "key" else part
+        raise IdentityError("unreadable", identity.name(name))
+    return context
+
+
+class Link:
+    """Runs flows, with at most one TLS connection open."""
+
+    def __init__(self, identity):
+        self._context = tls_context(identity)
+        self._poll = poll()
+        self._raw = self._tls = None
+        self._where = ""
+        self._written = False  # has this connection carried a byte of ours, so is TLS set up?
+        self._now = 0
+        self._ticks = ticks_ms()
+
+    def run(self, flow):
+        """Run a flow to its end → what it returns. Raises what it raises; the link stays as it is."""
+        answer = error = None
+        while True:
+            try:
+                request = flow.throw(error) if error else flow.send(answer)
+            except StopIteration as stop:
+                return stop.value
+            answer = error = None
+            try:
+                answer = self._do(request)
+            except LinkError as failure:
+                self.close()
+                error = failure
+
+    def close(self):
+        """Close the connection, if there is one."""
+        for stream in (self._tls, self._raw):
+            if stream is not None:
+                stream.close()
+        self._tls = self._raw = None
+
+    def _do(self, request):
+        what = request[0]
+        if what == "recv":
+            return self._receive(request[1], request[2])
+        if what == "send":
+            return self._send(request[1], request[2])
+        if what == "now":
+            return self.now()
+        if what == "open":
+            return self._open(request[1], request[2], request[3])
+        if what == "sleep":
+            return sleep_ms(request[1])
+        return self.close()
+
+    def now(self) -> int:
+        """Milliseconds since the link was made. Wraps never, if called every six days."""
+        ticks = ticks_ms()
+        self._now += ticks_diff(ticks, self._ticks)
+        self._ticks = ticks
+        return self._now
+
+    def _open(self, name: str, port: int, deadline: int):
+        self.close()
+        self._where = "%s:%d" % (name, port)
+        if time.gmtime()[0] < _FIRST_YEAR:
+            raise LinkError("clock", self._where)
+        try:
+            addresses = socket.getaddrinfo(name, port, 0, socket.SOCK_STREAM)
+        except OSError:
+            raise LinkError("dns", self._where)
+        for at, address in enumerate(addresses):
+            try:
+                self._connect(address, deadline)
+                break
+            except LinkError:
+                self.close()
+                if at == len(addresses) - 1:
+                    raise
+        gc.collect()  # Mbed TLS wants some 40 kB, which an old connection may still hold
+        try:
+            self._tls = self._context.wrap_socket(
+                self._raw, server_hostname=name, do_handshake_on_connect=False
+            )
+        except OSError as error:
+            raise LinkError("handshake", "%s: %s" % (self._where, error))
+        self._written = False
+
+    def _connect(self, address, deadline: int):
+        self._raw = raw = socket.socket(address[0], address[1])
+        raw.setblocking(False)
+        try:
+            raw.setsockopt(_TCP, _NODELAY, 1)
+            raw.connect(address[-1])
+        except OSError as error:
+            if error.errno not in _IN_PROGRESS:
+                raise LinkError("connect", "%s: %s" % (self._where, error))
+        if self._wait(raw, select.POLLOUT, deadline, "connect") & (select.POLLERR | select.POLLHUP):
+            raise LinkError("connect", self._where)
+
+    def _wait(self, stream, flags: int, deadline: int, phase: str) -> int:
+        """Wait until the stream is ready → the flags that poll gave. Raises LinkError in the end."""
+        self._poll.register(stream, flags)
+        try:
+            while True:
+                left = deadline - self.now()
+                if left <= 0:
+                    raise LinkError("timeout-" + phase, self._where)
+                for event in self._poll.poll(left):
+                    return event[1]
+        finally:
+            self._poll.unregister(stream)
+
+    def _send(self, buffer, deadline: int):
+        view = memoryview(buffer)
+        done = 0
+        while done < len(view):
+            try:
+                n = self._tls.write(view[done:])
+            except (OSError, ValueError) as error:
+                self._fail(error)
+            if n:
+                self._written = True
+                done += n
+            else:
+                phase = "answer" if self._written else "handshake"
+                self._wait(self._tls, select.POLLOUT, deadline, phase)
+
+    def _receive(self, buffer, deadline):
+        while True:
+            try:
+                n = self._tls.readinto(buffer)
+            except OSError as error:
+                self._fail(error)
+            if n is not None or deadline is None:
+                return n
+            # Nothing is buffered now, so the raw socket tells; the wrapper would poll in steps.
+            self._wait(self._raw, select.POLLIN, deadline, "answer")
+
+    def _fail(self, error):
+        """Raise the LinkError for an exception of the TLS socket.
+
+        A ValueError is a refused server certificate; its text is Mbed TLS's list of reasons.
+        Before our first byte was written, it is the handshake that failed.
+        """
+        if isinstance(error, ValueError):
+            reason = str(error).strip().replace("\n", ", ")
+            raise LinkError("server-certificate", "%s: %s" % (self._where, reason))
+        code = error.errno
+        if -256 < code < 0:
+            code = -code
+        if not self._written:
+            raise LinkError("handshake", "%s: %d" % (self._where, code))
+        if code == _ALERT:
+            raise LinkError("alert", self._where)
+        if code == _CLOSED or code in _RESET:
+            raise LinkError("closed", self._where)
+        raise LinkError("broken", "%s: %d" % (self._where, code))

@@ -1,0 +1,44 @@
+"""The `microdps` command."""
+
+import argparse
+import os
+import sys
+
+from host_tools import ToolError, certs, config, demo, enroll, run, simulate
+from microdps.errors import Error
+
+VERBS = (certs, enroll, config, simulate, run, demo)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: each verb's module adds its own part."""
+    top = argparse.ArgumentParser(
+        prog="microdps",
+        description="Azure IoT Hub for MicroPython boards, by DPS and X.509 over HTTPS.",
+        epilog="example: microdps simulate",
+    )
+    verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add_parser(verbs)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command → exit code: 0 done, 1 failed (one sentence on stderr), 2 wrong usage."""
+    arguments = parser().parse_args(argv)
+    try:
+        return arguments.function(arguments) or 0
+    except (ToolError, Error) as error:
+        print(f"microdps: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("microdps: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has left. Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""microdps simulate: run DPS and an IoT hub on this machine."""
+
+import argparse
+from pathlib import Path
+
+from host_tools.simulator.server import Settings
+
+
+def simulate(settings: Settings, show_key: bool = True) -> None:
+    """Serve until SIGINT or SIGTERM. Prints one `ready` line, then a line for each request."""
+    # Not before it is needed: importing the reactor takes its time, and installs signal handlers.
+    from twisted.internet import reactor
+
+    from host_tools.simulator.server import start
+
+    running = start(settings, lambda line: print(line, flush=True))
+    if show_key:
+        print(f"service API: {running.connection_string}")
+    print(
+        f"ready dps=https://{running.dps} hub=https://{running.hub}"
+        f" id_scope={running.id_scope} root={running.root}",
+        flush=True,
+    )
+    reactor.run()  # type: ignore[attr-defined]
+
+
+def add_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "simulate",
+        help="run a simulated DPS and IoT hub",
+        description="Run a simulated DPS and IoT hub on this machine, until Ctrl-C.",
+        epilog="example: microdps simulate --state .simulator --hub-certificate renegotiate",
+    )
+    verb.add_argument(
+        "--state",
+        type=Path,
+        default=Path(".simulator"),
+        help="folder for what it keeps, its root certificate and connection string among it"
+        " (%(default)s)",
+    )
+    verb.add_argument("--dps-port", type=_port, default=8443, help="0: any (%(default)s)")
+    verb.add_argument("--hub-port", type=_port, default=8444, help="0: any (%(default)s)")
+    verb.add_argument(
+        "--hub-certificate",
+        choices=("handshake", "renegotiate"),
+        default="handshake",
+        help="when the hub asks for the device's certificate: in the first handshake, or after"
+        " the first request, which stock MicroPython refuses (%(default)s)",
+    )
+    verb.add_argument(
+        "--retry-after",
+        type=int,
+        default=3,
+        metavar="S",
+        help="what DPS asks devices to wait (%(default)s)",
+    )
+    verb.add_argument(
+        "--assign-after",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="how long a registration stays assigning (%(default)s)",
+    )
+    verb.set_defaults(function=_run)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 65536:
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return port
+
+
+def _run(args: argparse.Namespace) -> None:
+    simulate(
+        Settings(
+            state=args.state,
+            dps_port=args.dps_port,
+            hub_port=args.hub_port,
+            late=args.hub_certificate == "renegotiate",
+            retry_after_s=args.retry_after,
+            assign_after_s=args.assign_after,
+        )
+    )

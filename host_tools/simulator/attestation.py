@@ -1,0 +1,93 @@
+"""Is this chain of certificates one that an enrollment stands for?
+
+Source: Azure documentation, "X.509 certificate attestation" and "Use X.509 certificates over
+HTTPS without an SDK": the chain is walked from the leaf upwards, and the first enrollment found
+decides; the leaf's common name is the registration ID; the device sends every issuer up to and
+including one that DPS knows.
+"""
+
+import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from host_tools.simulator.answers import Refusal, common_name, thumbprint
+from host_tools.simulator.store import Store
+
+
+def attest(chain: list[x509.Certificate], registration_id: str, store: Store) -> tuple[str, dict]:
+    """Judge the chain that a device sent → kind ("individual" or "group") and record of its
+    enrollment. Raises Refusal, whose status and code are always the same, as the service's are.
+    """
+    kind, name = enrollment_of(chain, registration_id, store)
+    record = store.enrollment(kind, name)
+    if record is None:
+        raise _refusal("Invalid certificate.")
+    return kind, record
+
+
+def enrollment_of(
+    chain: list[x509.Certificate], registration_id: str, store: Store
+) -> tuple[str, str]:
+    """Kind and ID of the enrollment that a chain leads to. Raises Refusal."""
+    if not chain:
+        # Inferred: the text. Documented is the status.
+        raise _refusal("Unauthorized")
+    leaf = chain[0]
+    if common_name(leaf).lower() != registration_id.lower():
+        raise _refusal("Invalid certificate.")
+    if not _for_clients(leaf):
+        raise _refusal("Invalid certificate.")
+    for at, cert in enumerate(chain):
+        if not _in_its_time(cert):
+            raise _refusal("Invalid certificate.")
+        if at and not _issued(chain[at - 1], cert):
+            raise _refusal("Invalid certificate.")
+        found = store.enrolled(thumbprint(cert))
+        if found and _fits(found, at, registration_id):
+            return found
+    raise _refusal("CA certificate not found")
+
+
+def _fits(found: tuple[str, str], at: int, registration_id: str) -> bool:
+    """An individual enrollment is for the leaf alone, a group's certificate stands above it."""
+    kind, name = found
+    return at > 0 if kind == "group" else at == 0 and name == registration_id.lower()
+
+
+def _in_its_time(cert: x509.Certificate) -> bool:
+    now = datetime.datetime.now(datetime.UTC)
+    return cert.not_valid_before_utc <= now <= cert.not_valid_after_utc
+
+
+def _for_clients(cert: x509.Certificate) -> bool:
+    """No extended key usage, or one that has clientAuth."""
+    usage = _extension(cert, x509.ExtendedKeyUsage)
+    return usage is None or x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH in usage
+
+
+def _issued(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Is the issuer a CA, and does its key verify the certificate's signature?"""
+    constraints = _extension(issuer, x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        return False
+    try:
+        cert.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _extension(cert: x509.Certificate, kind):
+    """The value of an extension; None if it is not there. One that cannot be read is refused."""
+    try:
+        return cert.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+    except ValueError as error:
+        raise _refusal("Invalid certificate.") from error
+
+
+def _refusal(message: str) -> Refusal:
+    """DPS tells little: the code is the same for all that is wrong with a certificate."""
+    return Refusal(401, 401002, message)

@@ -1,0 +1,116 @@
+"""Runs the simulated services on their ports."""
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from twisted.internet import reactor
+from twisted.internet.error import CannotListenError
+from twisted.web.server import Site
+
+from host_tools import ToolError, certs
+from host_tools.simulator import dps, hub
+from host_tools.simulator.answers import Service
+from host_tools.simulator.store import Store
+from host_tools.simulator.tls import ServerTLS
+
+# The names that the how-to's commands use, and this machine's.
+NAMES = (
+    "global.azure-devices-provisioning.net",
+    "*.azure-devices-provisioning.net",
+    "*.azure-devices.net",
+    "localhost",
+)
+ADDRESS = "127.0.0.1"
+SERVER_DAYS = 30
+
+
+@dataclass
+class Settings:
+    """What `microdps simulate` is given."""
+
+    state: Path
+    dps_port: int = 8443
+    hub_port: int = 8444
+    late: bool = False
+    retry_after_s: int = 3
+    assign_after_s: float = 1.0
+
+
+@dataclass
+class Running:
+    """Where the services are, and what a client needs."""
+
+    dps: str
+    hub: str
+    root: Path
+    id_scope: str
+    connection_string: str
+
+
+def server_identity(folder: Path) -> certs.Pair:
+    """The servers' certificate, new at each start, under a root that stays the same."""
+    root_cert, root_key = folder / "root.cert.pem", folder / "root.key.pem"
+    if root_cert.exists():
+        root = certs.load_pair(root_cert, root_key)
+    else:
+        root = certs.issue("microdps simulator root", ca=True, days=certs.CA_DAYS)
+        certs.write_new(
+            folder, {root_key.name: certs.key_pem(root), root_cert.name: certs.pem(root.cert)}
+        )
+    return certs.issue(
+        "microdps simulator",
+        root,
+        days=SERVER_DAYS,
+        usage=x509.oid.ExtendedKeyUsageOID.SERVER_AUTH,
+        hosts=(
+            *map(x509.DNSName, NAMES),
+            x509.IPAddress(ipaddress.ip_address(ADDRESS)),
+        ),
+    )
+
+
+def start(settings: Settings, log: Callable[[str], None]) -> Running:
+    """Listen on the ports → where. The reactor is not run yet. Raises ToolError."""
+    try:
+        store = Store(settings.state)
+    except OSError as error:
+        raise ToolError(f"cannot keep the state in {settings.state}: {error.strerror}") from error
+    server = server_identity(settings.state)
+    hub_tls = ServerTLS(server, [], settings.late)
+    hub_service = hub.Hub(store, hub_tls, log)
+    hub_service.host = _listen(settings.hub_port, hub_tls, hub_service)
+    dps_tls = ServerTLS(server, [])
+    dps_service = dps.Dps(
+        store,
+        dps_tls,
+        log,
+        hub=hub_service.host,
+        retry_after_s=settings.retry_after_s,
+        assign_after_s=settings.assign_after_s,
+    )
+    dps_host = _listen(settings.dps_port, dps_tls, dps_service)
+    connection_string = (
+        f"HostName={dps_host};SharedAccessKeyName={dps.KEY_NAME};"
+        f"SharedAccessKey={store.service_key}"
+    )
+    connection = {"connection-string.key.txt": f"{connection_string}\n".encode()}
+    certs.write_new(settings.state, connection, force=True)
+    root = (settings.state / "root.cert.pem").resolve()
+    return Running(dps_host, hub_service.host, root, store.id_scope, connection_string)
+
+
+def _listen(port: int, tls: ServerTLS, service: Service) -> str:
+    """Serve on a port of the loopback; 0: any that is free → its host. Raises ToolError."""
+    try:
+        listening = reactor.listenSSL(  # type: ignore[attr-defined]
+            port, Site(service), tls, interface=ADDRESS
+        )
+    except CannotListenError as error:
+        raise ToolError(
+            f"cannot listen on port {port} ({error.socketError.strerror}): stop what uses it,"
+            " or choose other ports with --dps-port and --hub-port"
+        ) from error
+    return f"localhost:{listening.getHost().port}"

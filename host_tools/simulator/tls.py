@@ -1,0 +1,91 @@
+"""TLS as DPS and IoT Hub do it: TLS 1.2, any client certificate is let in and judged afterwards.
+
+Python's ssl module cannot let in a certificate that it does not trust; pyOpenSSL can, and hands
+over the chain that the client sent.
+"""
+
+from cryptography import x509
+from OpenSSL import SSL
+from twisted.internet import defer, reactor
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.web.http import Request
+from zope.interface import implementer
+
+from host_tools.certs import Pair
+
+# IoT Hub's list (its documentation on TLS support).
+CIPHERS = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    b"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    b"ECDHE-ECDSA-AES128-SHA256:ECDHE-RSA-AES128-SHA256:"
+    b"ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384"
+)
+
+
+def _accept_any(connection, cert, number, depth, ok) -> bool:
+    return True
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTLS:
+    """Makes the TLS side of a server's connections.
+
+    server  its certificate and key
+    chain   what it sends behind its certificate
+    late    ask for the client's certificate only in ask_now(). Inferred: what IoT Hub does on port
+            443, by the evidence of azure-iot-sdk-c#694 and curl#5839
+    """
+
+    def __init__(self, server: Pair, chain: list[x509.Certificate], late: bool = False):
+        self.late = late
+        self._context = context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        context.set_cipher_list(CIPHERS)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_options(SSL.OP_NO_TICKET)
+        context.use_certificate(server.cert)
+        context.use_privatekey(server.key)
+        for cert in chain:
+            context.add_extra_chain_cert(cert)
+        context.set_verify(SSL.VERIFY_NONE if late else SSL.VERIFY_PEER, _accept_any)
+        context.set_info_callback(self._handshake_done)
+        self._asked: dict[SSL.Connection, defer.Deferred] = {}
+
+    def serverConnectionForTLS(self, protocol) -> SSL.Connection:
+        return SSL.Connection(self._context, None)
+
+    def ask_now(self, request: Request) -> defer.Deferred:
+        """Ask for the client's certificate by renegotiation → fires when that handshake is done.
+
+        OpenSSL breaks the connection off if the client refuses; the Deferred then fails.
+        """
+        transport = request.channel.transport
+        connection = transport.getHandle()
+        done: defer.Deferred = defer.Deferred()
+
+        def lost(reason):
+            if self._asked.pop(connection, None):
+                done.errback(reason)
+
+        request.notifyFinish().addErrback(lost)
+        connection.set_verify(SSL.VERIFY_PEER, _accept_any)
+        connection.renegotiate()
+        connection.do_handshake()  # writes the HelloRequest, and reports that as a handshake done
+        self._asked[connection] = done
+        transport._flushSendBIO()  # nothing in Twisted's public interface does that
+        return done
+
+    def _handshake_done(self, connection: SSL.Connection, where: int, ret: int) -> None:
+        if where & SSL.SSL_CB_HANDSHAKE_DONE and connection in self._asked:
+            # Later, for this is called from within OpenSSL.
+            reactor.callLater(0, self._asked.pop(connection).callback, None)  # type: ignore[attr-defined]
+
+
+def client_chain(connection: SSL.Connection) -> list[x509.Certificate]:
+    """The certificates that the client sent, leaf first; empty if it sent none."""
+    leaf = connection.get_peer_certificate(as_cryptography=True)
+    if leaf is None:
+        return []
+    sent = connection.get_peer_cert_chain(as_cryptography=True) or []
+    return [leaf, *(cert for cert in sent if cert != leaf)]
