@@ -4,7 +4,6 @@ them on a Link."""
 from microdps import dps, hub
 from microdps.errors import LinkError
 from microdps.http import Connection
-from microdps.link import Link
 
 
 def first_send(connection, assignment, data, timeout_ms: int):
@@ -43,6 +42,8 @@ class Device:
         timeout_ms: int = 30_000,
         log=None,
     ):
+        from microdps.link import Link  # the flows above run where there is no TLS as well
+
         self._id_scope = id_scope
         self._registration_id = registration_id
         self._host = host

@@ -170,8 +170,12 @@ class Connection:
                 name, port = split_host(host)
                 yield "open", name, port, deadline
             n = self._fill(head, body)
+            fits = body and n + len(body) <= len(self.buf)
+            if fits:
+                self.buf[n : n + len(body)] = body
+                n += len(body)
             yield "send", self.view[:n], deadline
-            if n == len(head) and body:
+            if body and not fits:
                 yield "send", body, deadline
             try:
                 yield from self._response(method, host, deadline)
@@ -206,16 +210,12 @@ class Connection:
         return self._head
 
     def _fill(self, head: bytes, body) -> int:
-        """Write the request into the buffer, with the body if there is room → bytes written."""
+        """Write the request's head, for this body, into the buffer → bytes written."""
         n = len(head)
         line = b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n" % len(body)
         self.buf[:n] = head
         self.buf[n : n + len(line)] = line
-        n += len(line)
-        if body and n + len(body) <= len(self.buf):
-            self.buf[n : n + len(body)] = body
-            n += len(body)
-        return n
+        return n + len(line)
 
     def _redirect(self, host: str):
         """Where a 307 or 308 leads → (host, path). To https only."""

@@ -1,0 +1,106 @@
+"""config.json: every broken one says which key and why."""
+
+import os
+
+from harness import raised
+from microdps import config
+from microdps.errors import ConfigError
+
+LEAST = {"id_scope": "0ne00111111", "registration_id": "device-01"}
+FILE = "config-under-test.json"
+
+
+def changed(key, value):
+    given = dict(LEAST)
+    given[key] = value
+    return given
+
+
+def load(text):
+    with open(FILE, "wb") as file:
+        file.write(text)
+    try:
+        return config.load(FILE)
+    finally:
+        os.remove(FILE)
+
+
+def test_defaults():
+    assert load(b'{"id_scope": "0ne00111111", "registration_id": "device-01"}') == {
+        "id_scope": "0ne00111111",
+        "registration_id": "device-01",
+        "host": "global.azure-devices-provisioning.net",
+        "wifi": {},
+        "interval_s": 60,
+        "messages": 0,
+        "log": "info",
+    }
+
+
+def test_all_keys():
+    given = dict(
+        LEAST,
+        host="localhost:8443",
+        wifi={"ssid": "home", "password": "secret"},
+        interval_s=0.5,
+        messages=10,
+        log="error",
+    )
+    assert config.check(given) == given
+
+
+def test_no_file():
+    error = raised(config.load, "not-there.json")
+    assert isinstance(error, ConfigError)
+    assert error.args == ("missing", "not-there.json")
+
+
+def test_no_json():
+    for text in (b"", b"{", b"[]", b"null", b"\xff\xfe", b'"x"', b"{'id_scope': 1}"):
+        error = raised(load, text)
+        assert isinstance(error, ConfigError), text
+        assert error.args[1].startswith(FILE), text
+
+
+def test_each_wrong_value_names_its_key():
+    for key, value, why in (
+        ("id_scope", None, "missing-key"),
+        ("registration_id", None, "missing-key"),
+        ("id_scope", 5, "type"),
+        ("id_scope", "", "value"),
+        ("id_scope", "0ne 1", "value"),
+        ("id_scope", "0ne/1", "value"),
+        ("id_scope", "0n\u00e9", "value"),
+        ("registration_id", "", "value"),
+        ("registration_id", "x" * 129, "value"),
+        ("registration_id", "device.", "value"),
+        ("registration_id", "device_", "value"),
+        ("registration_id", "de vice", "value"),
+        ("registration_id", "d\u00e9vice", "value"),
+        ("host", "https://x", "value"),
+        ("host", "", "value"),
+        ("host", "x:99999", "value"),
+        ("wifi", "home", "type"),
+        ("wifi", {"ssid": "home"}, "value"),
+        ("wifi", {"ssid": "home", "password": 5}, "value"),
+        ("wifi", {"ssid": "home", "password": "", "x": ""}, "value"),
+        ("interval_s", "60", "type"),
+        ("interval_s", True, "type"),
+        ("interval_s", -1, "value"),
+        ("interval_s", 1e12, "value"),
+        ("messages", 1.5, "type"),
+        ("messages", -1, "value"),
+        ("log", "loud", "value"),
+        ("wi-fi", {}, "unknown-key"),
+    ):
+        error = raised(config.check, changed(key, value), "c")
+        assert isinstance(error, ConfigError), key
+        assert error.args == (why, "c: " + key), (key, value, error.args)
+        assert key in str(error)
+
+
+def test_registration_ids():
+    for text in ("a", "Device-01", "a.b_c:d-", "x" * 128, "-"):
+        assert config.valid_registration_id(text), text
+    for text in ("", "a.", "a_", "a:", "a b", "a/b", "\u00e9", "x" * 129, "a\n"):
+        assert not config.valid_registration_id(text), text

@@ -1,0 +1,500 @@
+"""One request and its response: what is right, what is not, and where the limits lie."""
+
+from harness import CLOSED, Idle, Peer, Random, raised
+from microdps.errors import Error, LinkError, ProtocolError
+from microdps.http import Connection, quote, split_host, split_url
+
+# RFC 9112, 7.1: a chunked body with an extension and a trailer; RFC 9110, 15: bodies that are none.
+# (method, response, status, body, can the connection be kept)
+RIGHT = (
+    ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, b"hello", True),
+    ("GET", b"HTTP/1.1 200 OK\r\ncONTENT-lENGTH:5\r\n\r\nhello", 200, b"hello", True),
+    ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: \t 005 \t\r\n\r\nhello", 200, b"hello", True),
+    ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, b"", True),
+    (
+        "GET",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+        200,
+        b"ok",
+        True,
+    ),
+    (
+        "GET",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+        200,
+        b"hello world",
+        True,
+    ),
+    (
+        "GET",
+        b"HTTP/1.1 202 Accepted\r\ntransfer-encoding: CHUNKED\r\n\r\n"
+        b"00A;name=value;flag\r\n0123456789\r\n1 \r\nx\r\n000\r\nExpires: never\r\nX: y\r\n\r\n",
+        202,
+        b"0123456789x",
+        True,
+    ),
+    ("GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, b"", True),
+    (
+        "POST",
+        b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nVary: Origin\r\n\r\n",
+        204,
+        b"",
+        True,
+    ),
+    ("POST", b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", True),
+    ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 1234\r\n\r\n", 304, b"", True),
+    ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", 200, b"", True),
+    ("GET", b"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\nx", 200, b"x", True),
+    ("GET", b"HTTP/1.1 404 \r\nContent-Length: 1\r\n\r\nx", 404, b"x", True),
+    ("GET", b"HTTP/1.1 500 Ori\xc3\xabntatie\r\nContent-Length: 1\r\n\r\nx", 500, b"x", True),
+    (
+        "PUT",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        200,
+        b"ok",
+        True,
+    ),
+    (
+        "GET",
+        b"HTTP/1.1 200 OK\r\nX-Folded: one\r\n\ttwo\r\n three\r\nContent-Length: 2\r\n\r\nok",
+        200,
+        b"ok",
+        True,
+    ),
+    ("GET", b"HTTP/1.1 200 OK\r\nX-Empty:\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", True),
+    (
+        "GET",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+        200,
+        b"ok",
+        False,
+    ),
+    (
+        "GET",
+        b"HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 2\r\n\r\nok",
+        200,
+        b"ok",
+        False,
+    ),
+    ("GET", b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok", False),
+)
+
+# Bodies that end with the connection (RFC 9112, 6.3, rule 8).
+UNFRAMED = (
+    (b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n", b"all of this"),
+    (b"HTTP/1.0 200 OK\r\n\r\n", b""),
+    (b"HTTP/1.1 200 OK\r\n\r\n", b"1\r\n2\r\n"),
+)
+
+# (response, code of the error)
+WRONG = (
+    (b"<html>", "status-line"),
+    (b"SSH-2.0-OpenSSH_9.2\r\n", "status-line"),
+    (b"\r\nHTTP/1.1 200 OK\r\n\r\n", "status-line"),
+    (b"http/1.1 200 OK\r\n\r\n", "status-line"),
+    (b"HTTP/2 200\r\n\r\n", "status-line"),
+    (b"HTTP/0.9 200 OK\r\n\r\n", "status-line"),
+    (b"HTTP/1.1  200 OK\r\n\r\n", "status-line"),
+    (b"HTTP/1.1 20 OK\r\n\r\n", "status-line"),
+    (b"HTTP/1.1 2000 OK\r\n\r\n", "status-line"),
+    (b"HTTP/1.1 2x0 OK\r\n\r\n", "status-line"),
+    (b"HTTP/1.1 099 Low\r\n\r\n", "status-line"),
+    (b"HTTP/1.1 -20 OK\r\n\r\n", "status-line"),
+    (b"HTTP/1.1 200 OK\n\n", "status-line"),
+    (b"HTTP/1.1 200 O\rK\r\n\r\n", "status-line"),
+    (b"HTTP/1.1 200 O\0K\r\n\r\n", "status-line"),
+    (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "interim"),
+    (b"HTTP/1.1 100 Continue\r\n\r\n" * 9, "interim"),
+    (b"HTTP/1.1 200 OK\r\nNo colon\r\n\r\n", "header-line"),
+    (b"HTTP/1.1 200 OK\r\n: no name\r\n\r\n", "header-line"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello", "header-line"),
+    (b"HTTP/1.1 200 OK\r\nBad name: x\r\n\r\n", "header-line"),
+    (b"HTTP/1.1 200 OK\r\nB\xc3\xa4d: x\r\n\r\n", "header-line"),
+    (b"HTTP/1.1 200 OK\r\nBad(name): x\r\n\r\n", "header-line"),
+    (b"HTTP/1.1 200 OK\r\n folded: first\r\n\r\n", "header-line"),
+    (b"HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", "header-line"),
+    (b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n", "header-line"),
+    (b"HTTP/1.1 200 OK\r\nX: a\n\r\n", "header-line"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n 6\r\n\r\nhello", "header-line"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello", "length"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello", "length"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\nhello", "length"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 1_0\r\n\r\n0123456789", "length"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello", "length"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5 5\r\n\r\nhello", "length"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: \r\n\r\n", "length"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", "length"),
+    (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "transfer-encoding",
+    ),
+    (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        "length",
+    ),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "transfer-encoding"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nhello", "transfer-encoding"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", "transfer-encoding"),
+)
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+WRONG_CHUNKS = (
+    (b"x\r\n", "chunk"),
+    (b"\r\nhello", "chunk"),
+    (b"-5\r\nhello\r\n", "chunk"),
+    (b"+5\r\nhello\r\n", "chunk"),
+    (b" 5\r\nhello\r\n", "chunk"),
+    (b"0x5\r\nhello\r\n", "chunk"),
+    (b"1_0\r\n", "chunk"),
+    (b";ext\r\n", "chunk"),
+    (b"5\nhello\r\n0\r\n\r\n", "chunk"),
+    (b"5\r\nhelloX", "chunk"),
+    (b"5\r\nhello\r\r", "chunk"),
+    (b"5\r\nhello\n0\r\n\r\n", "chunk"),
+    (b"5\r\nhello\r\n0\r\nNo colon\r\n\r\n", "header-line"),
+    (b"0\r\n: no name\r\n\r\n", "header-line"),
+    (b"1001\r\n", "body-limit"),
+    (b"fffffffff\r\n", "body-limit"),
+    (b"00000000000000000005\r\n", "body-limit"),
+    (b"1;" + b"x" * 1023 + b"\r\n", "chunk-limit"),
+    (b"0\r\n" + b"T: x\r\n" * 65 + b"\r\n", "header-count-limit"),
+)
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def get(connection, peer, method="GET", host="peer", body=None, timeout_ms=5000):
+    peer.run(connection.request(method, host, "/", b"", body, timeout_ms))
+    return connection.status, bytes(connection.body)
+
+
+def test_request_is_one_write_and_what_the_how_to_sends():
+    peer = Peer([b"HTTP/1.1 204 No Content\r\n\r\n"])
+    fields = b"Content-Type: application/json\r\nContent-Encoding: utf-8\r\n"
+    path = "/devices/my-x509-device/messages/events?api-version=2020-03-13"
+    host = "MyExampleHub.azure-devices.net"
+    peer.run(Connection().request("POST", host, path, fields, b'{"temperature": 30}', 5000))
+    assert peer.opened == [(host, 443)]
+    assert peer.sent == [
+        b"POST /devices/my-x509-device/messages/events?api-version=2020-03-13 HTTP/1.1\r\n"
+        b"Host: MyExampleHub.azure-devices.net\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Content-Encoding: utf-8\r\n"
+        b"Content-Length: 19\r\n"
+        b"\r\n"
+        b'{"temperature": 30}'
+    ]
+
+
+def test_request_without_a_body_has_no_length():
+    peer = Peer([OK])
+    get(Connection(), peer, host="peer:8443")
+    assert peer.opened == [("peer", 8443)]
+    assert peer.sent == [b"GET / HTTP/1.1\r\nHost: peer:8443\r\n\r\n"]
+
+
+def test_body_that_does_not_fit_the_buffer_is_a_second_write():
+    peer = Peer([OK])
+    body = b"x" * 5000
+    get(Connection(4096), peer, "POST", body=body)
+    assert len(peer.sent) == 2
+    assert peer.sent[1] == body
+    assert b"Content-Length: 5000\r\n\r\n" in peer.sent[0]
+
+
+def test_empty_body_has_a_length():
+    peer = Peer([OK])
+    get(Connection(), peer, "PUT", body=b"")
+    assert peer.sent == [b"PUT / HTTP/1.1\r\nHost: peer\r\nContent-Length: 0\r\n\r\n"]
+
+
+def test_right_responses():
+    for method, response, status, body, keep in RIGHT:
+        peer = Peer([response])
+        assert get(Connection(), peer, method) == (status, body), response
+        assert peer.closed == (0 if keep else 1), response
+        assert peer.left() == 0, response
+
+
+def test_right_responses_split_anywhere():
+    connection = Connection()
+    for method, response, status, body, _ in RIGHT:
+        for at in range(1, len(response)):
+            peer = Peer([response[:at], response[at:]])
+            connection.forget()
+            assert get(connection, peer, method) == (status, body), (response, at)
+
+
+def test_right_responses_a_byte_at_a_time():
+    for method, response, status, body, _ in RIGHT:
+        peer = Peer([response], piece=1)
+        assert get(Connection(), peer, method) == (status, body), response
+
+
+def test_truncated_anywhere_is_an_error_and_never_a_short_body():
+    connection = Connection()
+    for method, response, _, _, _ in RIGHT:
+        for at in range(len(response)):
+            peer = Peer([response[:at], CLOSED] if at else [CLOSED])
+            connection.forget()
+            error = raised(get, connection, peer, method)
+            if at == 0:
+                assert isinstance(error, LinkError) and error.args == ("closed", "peer")
+            else:
+                assert isinstance(error, ProtocolError), (response, at)
+                assert error.args == ("truncated", "peer"), (response, at)
+
+
+def test_unframed_body_ends_with_the_connection():
+    for head, body in UNFRAMED:
+        for piece in (1, 3, 1000):
+            peer = Peer([head + body, CLOSED], piece=piece)
+            assert get(Connection(), peer) == (200, body)
+            assert peer.closed == 1
+
+
+def test_unframed_body_over_the_limit():
+    peer = Peer([b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 5000, CLOSED])
+    assert raised(get, Connection(4096), peer).args == ("body-limit", "peer")
+
+
+def test_wrong_responses():
+    for response, code in WRONG:
+        peer = Peer([response, CLOSED])
+        error = raised(get, Connection(), peer)
+        assert isinstance(error, ProtocolError), (response, error)
+        if code != "status-line" or b"\r\n" in response or b"\n" in response:
+            assert error.args == (code, "peer"), (response, error.args)
+        assert peer.closed == 1, response
+
+
+def test_wrong_responses_a_byte_at_a_time():
+    for response, _ in WRONG:
+        peer = Peer([response, CLOSED], piece=1)
+        assert isinstance(raised(get, Connection(), peer), ProtocolError), response
+
+
+def test_wrong_chunks():
+    for chunks, code in WRONG_CHUNKS:
+        for piece in (1, 4096):
+            peer = Peer([CHUNKED + chunks, 6000, CLOSED], piece=piece)
+            error = raised(get, Connection(4096), peer)
+            assert error.args == (code, "peer"), (chunks, error.args)
+            assert peer.now == 1000, chunks  # told at once, not at the deadline
+
+
+def test_chunked_body_that_fills_the_buffer_to_its_last_byte():
+    body = b"y" * (512 - len(CHUNKED))
+    size = 512 + 8
+    response = CHUNKED + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+    for piece in (1, 7, 4096):
+        assert get(Connection(size), Peer([response], piece=piece)) == (200, body)
+
+
+def test_limits_are_told_before_more_is_read():
+    head = b"HTTP/1.1 200 OK\r\n"
+    for response, code in (
+        (b"HTTP/1.1 200 " + b"x" * 300, "status-line-limit"),
+        (head + b"X: " + b"y" * 1100, "header-line-limit"),
+        (head + b"X: y\r\n" * 65, "header-count-limit"),
+        (head + (b"X: " + b"y" * 900 + b"\r\n") * 5, "head-limit"),
+        (head + b"Content-Length: 5000\r\n\r\n", "body-limit"),
+        (head + b"Content-Length: 10000000\r\n\r\n", "body-limit"),
+        (head + b"Content-Length: 99999999999999999999\r\n\r\n", "body-limit"),
+        (CHUNKED + b"989680\r\n", "body-limit"),
+        (CHUNKED + b"800\r\n" + b"x" * 2048 + b"\r\n800\r\n", "body-limit"),
+    ):
+        peer = Peer([response, b"more"])
+        error = raised(get, Connection(4096), peer)
+        assert error.args == (code, "peer"), (response[:40], error.args)
+
+
+def test_limits_themselves_are_allowed():
+    head = b"HTTP/1.1 200 " + b"r" * 241 + b"\r\n"
+    fields = b"X: " + b"y" * 1020 + b"\r\n" + b"Z: z\r\n" * 62
+    response = head + fields + b"Content-Length: 2\r\n\r\nok"
+    assert get(Connection(4096), Peer([response])) == (200, b"ok")
+
+
+def test_connection_is_kept():
+    peer = Peer([OK, OK, OK])
+    connection = Connection()
+    for _ in range(3):
+        assert get(connection, peer) == (200, b"ok")
+    assert len(peer.opened) == 1 and len(peer.sent) == 3 and peer.closed == 0
+
+
+def test_connection_closed_while_idle_is_opened_anew():
+    for item in (CLOSED, LinkError("closed", "peer"), b"HTTP/1.1 408 Too Late\r\n\r\n"):
+        peer = Peer([OK, Idle(item)], [OK])
+        connection = Connection()
+        get(connection, peer)
+        assert get(connection, peer) == (200, b"ok")
+        assert len(peer.opened) == 2 and len(peer.sent) == 2
+
+
+def test_bytes_behind_a_response_are_not_the_next_one():
+    peer = Peer([OK + b"HTTP/1.1 500 No\r\n\r\n"], [OK])
+    connection = Connection()
+    assert get(connection, peer) == (200, b"ok")
+    assert peer.closed == 1
+    assert get(connection, peer) == (200, b"ok")
+    assert len(peer.opened) == 2
+
+
+def test_other_host_gets_a_connection_of_its_own():
+    peer = Peer([OK], [OK])
+    connection = Connection()
+    get(connection, peer)
+    get(connection, peer, host="other:1")
+    assert peer.opened == [("peer", 443), ("other", 1)]
+
+
+def test_usable_after_each_error():
+    connection = Connection()
+    for items in ([CLOSED], [b"HTTP/1.1 20\r\n"], [LinkError("timeout-connect", "peer")], [9000]):
+        assert isinstance(raised(get, connection, Peer(items)), Error)
+        assert get(connection, Peer([OK])) == (200, b"ok")
+        connection.forget()
+
+
+def test_deadline_holds_against_a_server_that_drips():
+    response = []
+    for i in range(len(OK)):
+        response += [100, OK[i : i + 1]]
+    peer = Peer(response)
+    error = raised(get, Connection(), peer, "GET", "peer", None, 2000)
+    assert error.args[0] == "timeout-answer"
+    assert peer.now == 1000 + 2000
+
+
+def test_header_is_found_in_any_case():
+    response = (
+        b"HTTP/1.1 200 OK\r\nRETRY-after:  3 \r\nX-Retry-After: 4\r\nEmpty:\r\nLong: a\r\n b\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    )
+    connection = Connection()
+    get(connection, Peer([response]))
+    assert connection.header("Retry-After") == b"3"
+    assert connection.header("retry-after") == b"3"
+    assert connection.header("EMPTY") == b""
+    assert connection.header("long") == b"a   b"
+    assert connection.header("after") is None
+    assert connection.header("HTTP/1.1 200 OK\r\nRetry-After") is None
+
+
+def redirect(location, status=b"307"):
+    return (
+        b"HTTP/1.1 " + status + b" R\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n"
+    )
+
+
+def test_redirect_keeps_method_and_body():
+    for status in (b"307", b"308"):
+        peer = Peer([redirect(b"https://other:8443/there?a=b#c", status)], [OK])
+        assert get(Connection(), peer, "PUT", body=b"{}") == (200, b"ok")
+        assert peer.opened == [("peer", 443), ("other", 8443)]
+        assert peer.sent[1] == (
+            b"PUT /there?a=b HTTP/1.1\r\nHost: other:8443\r\nContent-Length: 2\r\n\r\n{}"
+        )
+
+
+def test_redirect_on_the_same_host_keeps_the_connection():
+    peer = Peer([redirect(b"/there"), OK])
+    assert get(Connection(), peer) == (200, b"ok")
+    assert len(peer.opened) == 1
+    assert peer.sent[1] == b"GET /there HTTP/1.1\r\nHost: peer\r\n\r\n"
+    peer = Peer([redirect(b"//other/x")], [OK])
+    get(Connection(), peer)
+    assert peer.opened[1] == ("other", 443)
+
+
+def test_redirect_elsewhere_than_https_is_refused():
+    for location in (
+        b"http://peer/",
+        b"ftp://peer/",
+        b"",
+        b"there",
+        b"https://",
+        b"https://user@peer/",
+        b"https://peer:0/",
+        b"https://peer/a b",
+        b"https://peer/\xff",
+        b"https://peer/\x7f",
+    ):
+        peer = Peer([redirect(location)])
+        assert raised(get, Connection(), peer).args == ("redirect", "peer"), location
+    peer = Peer([b"HTTP/1.1 307 R\r\nContent-Length: 0\r\n\r\n"])
+    assert raised(get, Connection(), peer).args == ("redirect", "peer")
+
+
+def test_five_redirects_are_followed_and_no_sixth():
+    assert get(Connection(), Peer([redirect(b"/x")] * 5 + [OK])) == (200, b"ok")
+    peer = Peer([redirect(b"/x")] * 6)
+    assert raised(get, Connection(), peer).args == ("redirects", "peer")
+    assert peer.left() == 0
+
+
+def test_other_redirects_are_the_callers():
+    for status in (b"301", b"302", b"303"):
+        assert get(Connection(), Peer([redirect(b"/x", status)]))[0] == int(status)
+
+
+def test_what_cannot_stand_in_a_request_is_refused_before_anything_is_sent():
+    for host, path in (
+        ("peer", "no-slash"),
+        ("peer", "/a b"),
+        ("peer", "/a\r\nX: y"),
+        ("peer", "/\u00e4"),
+        ("peer\r\nX: y", "/"),
+        ("", "/"),
+        ("peer:x", "/"),
+        ("peer", "/" + "x" * 5000),
+    ):
+        peer = Peer()
+        error = raised(peer.run, Connection().request("GET", host, path, b"", None, 1000))
+        assert isinstance(error, ValueError), (host, path)
+        assert peer.sent == [] and peer.opened == []
+
+
+def test_random_answers_end_in_a_result_or_an_error_of_ours():
+    random = Random(1)
+    connection = Connection(1024)
+    for _ in range(300):
+        method, response, _, _, _ = RIGHT[random.below(len(RIGHT))]
+        data = bytearray(response)
+        for _ in range(random.below(4)):
+            data[random.below(len(data))] = random.below(256)
+        if random.below(3) == 0:
+            data = random.bytes(random.below(200))
+        peer = Peer([bytes(data), CLOSED] if data else [CLOSED], piece=1 + random.below(50))
+        peer.connections += [[CLOSED] for _ in range(6)]  # for redirects made by chance
+        connection.forget()
+        try:
+            get(connection, peer, method)
+        except Error:
+            pass
+
+
+def test_hosts():
+    assert split_host("hub.azure-devices.net") == ("hub.azure-devices.net", 443)
+    assert split_host("localhost:8443") == ("localhost", 8443)
+    assert split_host("[::1]:8443") == ("::1", 8443)
+    assert split_host("[::1]") == ("::1", 443)
+    for host in ("", ":1", "a:", "a:0", "a:65536", "a:1x", "a b", "a/b", "a@b", "::1", "a:-1"):
+        assert isinstance(raised(split_host, host), ValueError), host
+
+
+def test_urls():
+    assert split_url("https://peer") == ("peer", "/")
+    assert split_url("HTTPS://peer:1/a?b=c#d") == ("peer:1", "/a?b=c")
+    assert split_url("https://peer?b/c") == ("peer", "/?b/c")
+    for url in ("http://peer/", "peer", "", "https:///x", "https://a b/", "https://u@peer/"):
+        assert isinstance(raised(split_url, url), ValueError), url
+
+
+def test_ids_are_quoted():
+    assert quote("Device-01.a_b~") == "Device-01.a_b~"
+    assert quote("a:b/c?d%e f") == "a%3Ab%2Fc%3Fd%25e%20f"
+    assert quote("\u00e4") == "%C3%A4"

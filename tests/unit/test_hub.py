@@ -1,0 +1,128 @@
+"""Telemetry: the request of the how-to, the body, and both error bodies of IoT Hub."""
+
+from harness import Peer, raised
+from microdps import hub
+from microdps.device import first_send
+from microdps.dps import Assignment
+from microdps.errors import LinkError, ProtocolError, ServiceError
+from microdps.http import Connection
+
+HUB = "MyExampleHub.azure-devices.net"
+ACCEPTED = (
+    b"HTTP/1.1 204 No Content\r\n"
+    b"Content-Length: 0\r\n"
+    b"Vary: Origin\r\n"
+    b"Server: Microsoft-HTTPAPI/2.0\r\n"
+    b"x-ms-request-id: aa58c075-20d9-4565-8058-de6dc8524f14\r\n"
+    b"Date: Wed, 31 Aug 2022 18:34:44 GMT\r\n"
+    b"\r\n"
+)
+ASSIGNMENT = Assignment(HUB, "my-x509-device", "assigned", "")
+
+
+def send(peer, data, device_id="my-x509-device"):
+    return peer.run(hub.send(Connection(), HUB, device_id, data, 5000))
+
+
+def refused(status, body, fields=b""):
+    head = b"HTTP/1.1 %d X\r\n" % status + fields
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def test_how_tos_message():
+    peer = Peer([ACCEPTED])
+    send(peer, {"temperature": 30})
+    assert peer.sent == [
+        b"POST /devices/my-x509-device/messages/events?api-version=2020-03-13 HTTP/1.1\r\n"
+        b"Host: MyExampleHub.azure-devices.net\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Content-Encoding: utf-8\r\n"
+        b"Content-Length: 19\r\n"
+        b"\r\n"
+        b'{"temperature": 30}'
+    ]
+
+
+def test_messages_share_a_connection():
+    peer = Peer([ACCEPTED] * 10)
+    connection = Connection()
+    for i in range(10):
+        peer.run(hub.send(connection, HUB, "d", {"i": i}, 5000))
+    assert len(peer.opened) == 1 and len(peer.sent) == 10
+
+
+def test_what_becomes_of_data():
+    for data, body in (
+        ([1, "\u00b0C", None], '[1, "\u00b0C", null]'.encode()),
+        ('{"a": "\u00b0C"}', '{"a": "\u00b0C"}'.encode()),
+        (b'{"a":1}', b'{"a":1}'),
+        (bytearray(b"{}"), b"{}"),
+        (memoryview(b"{}"), b"{}"),
+        (b"", b""),
+    ):
+        peer = Peer([ACCEPTED])
+        send(peer, data)
+        sent = peer.sent[0].split(b"\r\n\r\n", 1)
+        if b"\\u" in sent[1]:  # CPython's json writes the degree sign as an escape
+            sent[1] = sent[1].replace(b"\\u00b0", "\u00b0".encode())
+            assert sent[1] == body
+        else:
+            assert sent[1] == body
+            assert sent[0].endswith(b"Content-Length: %d" % len(body))
+
+
+def test_device_id_cannot_leave_its_path_segment():
+    peer = Peer([ACCEPTED])
+    send(peer, b"{}", "a/b?c%d#e")
+    assert peer.sent[0].startswith(b"POST /devices/a%2Fb%3Fc%25d%23e/messages/events?")
+
+
+def test_older_hubs_error():
+    # Azure/azure-iot-sdk-c#1789
+    body = (
+        b'{"Message":"ErrorCode:IotHubUnauthorizedAccess;Unauthorized",'
+        b'"ExceptionMessage":"Tracking ID:58ab-G:3-TimeStamp:08/06/2018 22:33:10"}'
+    )
+    error = raised(send, Peer([refused(401, body)]), {})
+    assert isinstance(error, ServiceError)
+    assert error.args == ("IotHubUnauthorizedAccess", HUB)
+    assert (error.status, error.error_code) == (401, "IotHubUnauthorizedAccess")
+    assert (error.message, error.tracking_id) == ("Unauthorized", "58ab-G:3")
+
+
+def test_newer_hubs_error():
+    body = b'{"errorCode":403002,"message":"Quota","trackingId":"t-1","info":null}'
+    error = raised(send, Peer([refused(403, body)]), {})
+    assert error.args == (403002, HUB)
+    assert (error.status, error.error_code) == (403, 403002)
+    assert (error.message, error.tracking_id) == ("Quota", "t-1")
+
+
+def test_error_with_fields_of_wrong_types_is_still_an_error():
+    for body in (b'{"Message":5}', b'{"Message":"x"}', b'{"errorCode":[],"message":{}}', b"5"):
+        error = raised(send, Peer([refused(500, body)]), {})
+        assert isinstance(error, ServiceError), body
+        assert error.status == 500
+        assert str(error)
+
+
+def test_only_success_is_success():
+    for status in (202, 206, 301, 400, 404, 413, 429, 503):
+        error = raised(send, Peer([refused(status, b"")]), {})
+        assert isinstance(error, ServiceError), status
+        assert error.args == (status, HUB)
+
+
+def test_answer_that_is_no_http():
+    assert isinstance(raised(send, Peer([b"hello\r\n"]), {}), ProtocolError)
+
+
+def test_hub_that_asks_late_is_told_apart():
+    for code in ("alert", "closed"):
+        peer = Peer([LinkError(code, HUB)])
+        flow = first_send(Connection(), ASSIGNMENT, {}, 5000)
+        assert raised(peer.run, flow).args == ("late-certificate", HUB)
+    for code in ("dns", "connect", "handshake", "server-certificate", "timeout-answer"):
+        peer = Peer([LinkError(code, HUB)])
+        flow = first_send(Connection(), ASSIGNMENT, {}, 5000)
+        assert raised(peer.run, flow).args == (code, HUB)

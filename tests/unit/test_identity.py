@@ -1,0 +1,153 @@
+"""Key, chain and roots: split by their DER lengths, and checked before anything is sent.
+
+The certificates are none: nothing here looks into one but for the key's public part.
+"""
+
+import os
+
+from harness import Random, raised
+from microdps.errors import IdentityError
+from microdps.identity import Identity, element, public_part, split
+
+FOLDER = "identity-under-test"
+POINT = bytes(range(64))
+MODULUS = b"\0" + bytes(range(128, 256)) * 2
+
+
+def der(tag, content):
+    n = len(content)
+    if n < 0x80:
+        return bytes((tag, n)) + content
+    if n < 0x100:
+        return bytes((tag, 0x81, n)) + content
+    return bytes((tag, 0x82, n >> 8, n & 255)) + content
+
+
+# RFC 5915: SEQUENCE of version 1, the secret, [0] prime256v1, [1] BIT STRING of 04 and the point.
+SEC1 = der(
+    0x30,
+    b"\x02\x01\x01"
+    + der(4, b"\x55" * 32)
+    + der(0xA0, b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07")
+    + der(0xA1, der(3, b"\0\4" + POINT)),
+)
+SEC1_WITHOUT_POINT = der(0x30, b"\x02\x01\x01" + der(4, b"\x55" * 32))
+# RFC 8017, A.1.2: version 0, modulus, public exponent, …
+PKCS1 = der(0x30, b"\x02\x01\x00" + der(2, MODULUS) + b"\x02\x03\x01\x00\x01" + der(2, b"\x11" * 99))
+# RFC 5208: version 0, AlgorithmIdentifier, OCTET STRING
+PKCS8 = der(0x30, b"\x02\x01\x00" + der(0x30, b"\x06\x01\x2a") + der(4, SEC1))
+
+LEAF = der(0x30, b"leaf" + POINT + b"x" * 100)
+RSA_LEAF = der(0x30, b"leaf" + MODULUS + b"x" * 100)
+ISSUER = der(0x30, b"issuer" * 70)
+ROOT = der(0x30, b"root" * 20)
+
+
+def lay(key=SEC1, cert=LEAF + ISSUER, roots=ROOT):
+    try:
+        os.mkdir(FOLDER)
+    except OSError:
+        pass
+    for name, content in (("key", key), ("cert", cert), ("roots", roots)):
+        path = FOLDER + "/" + name + ".der"
+        if content is None:
+            try:
+                os.remove(path)
+            except OSError:
+                pass
+        else:
+            with open(path, "wb") as file:
+                file.write(content)
+
+
+def clear():
+    lay(None, None, None)
+    os.rmdir(FOLDER)
+
+
+def load(**parts):
+    lay(**parts)
+    try:
+        identity = Identity.from_files(FOLDER)
+        return identity.key(), identity.chain(), identity.roots()
+    finally:
+        clear()
+
+
+def test_chain_and_roots_are_split():
+    assert load(roots=ROOT + ISSUER) == (SEC1, [LEAF, ISSUER], [ROOT, ISSUER])
+    assert load(key=PKCS1, cert=RSA_LEAF) == (PKCS1, [RSA_LEAF], [ROOT])
+
+
+def test_each_missing_file_is_named():
+    for part in ("key", "cert", "roots"):
+        error = raised(lambda part=part: load(**{part: None}))
+        assert isinstance(error, IdentityError)
+        assert error.args == ("missing", FOLDER + "/" + part + ".der")
+        assert part + ".der" in str(error)
+
+
+def test_what_is_no_der():
+    for part in ("key", "cert", "roots"):
+        for content, code in (
+            (b"", "not-der"),
+            (b"-----BEGIN CERTIFICATE-----\nMIIB", "pem"),
+            (b"hello", "not-der"),
+            (b"\x30", "not-der"),
+            (b"\x30\x80\0\0", "not-der"),
+            (b"\x30\x05abcd", "not-der"),
+            (b"\x30\x81\x05abcde", "not-der"),
+            (b"\x30\x83\0\0\x01a", "not-der"),
+            (ROOT + b"\0", "not-der"),
+            (b"\x30" * 9000, "file-limit"),
+        ):
+            error = raised(lambda part=part, content=content: load(**{part: content}))
+            assert isinstance(error, IdentityError), (part, content)
+            assert error.args == (code, FOLDER + "/" + part + ".der"), (part, content, error.args)
+
+
+def test_key_of_another_certificate():
+    error = raised(lambda: load(cert=ISSUER + LEAF))
+    assert error.args == ("mismatch", FOLDER + "/key.der")
+    error = raised(lambda: load(cert=RSA_LEAF))
+    assert error.args == ("mismatch", FOLDER + "/key.der")
+
+
+def test_keys_that_the_device_cannot_use():
+    for key, code in (
+        (PKCS8, "key-encoding"),
+        (SEC1_WITHOUT_POINT, "no-public-key"),
+        (der(0x30, b"\x02\x01\x02" + SEC1), "key-encoding"),
+    ):
+        assert raised(public_part, key, "key").args == (code, "key")
+
+
+def test_chain_that_tls_cannot_send():
+    # 7 + Σ(length + 3) may be 4096 at most.
+    filler = der(0x30, b"x" * (4096 - 7 - 3 - 4 - len(LEAF) - 3))
+    assert load(cert=LEAF + filler)[1] == [LEAF, filler]
+    filler = der(0x30, b"x" * (4096 - 7 - 3 - 4 - len(LEAF) - 2))
+    error = raised(lambda: load(cert=LEAF + filler))
+    assert error.args == ("chain-limit", FOLDER + "/cert.der")
+
+
+def test_every_truncation_is_an_error():
+    for at in range(len(SEC1)):
+        assert isinstance(raised(public_part, SEC1[:at], "k"), IdentityError), at
+    for at in range(1, len(LEAF + ISSUER)):
+        if at != len(LEAF):
+            assert isinstance(raised(split, (LEAF + ISSUER)[:at], "c"), IdentityError), at
+
+
+def test_random_bytes_end_in_a_result_or_an_error_of_ours():
+    random = Random(2)
+    for _ in range(500):
+        data = bytearray(random.bytes(random.below(80)) if random.below(2) else SEC1)
+        for _ in range(random.below(6)):
+            if data:
+                data[random.below(len(data))] = random.below(256)
+        for function in (split, public_part, lambda der, name: element(der, 0, name)):
+            try:
+                function(bytes(data), "x")
+            except IdentityError:
+                pass
