@@ -32,6 +32,13 @@ def sleep_ms(ms: int) -> None:
     time.sleep(ms / 1000)
 
 
+def _trust(context: ssl.SSLContext, cert: bytes) -> None:
+    try:
+        context.load_verify_locations(cadata=cert)
+    except ssl.SSLError as error:
+        raise ValueError("invalid cert") from error
+
+
 class SSLContext:
     """tls.SSLContext of MicroPython: a client's, which takes DER."""
 
@@ -55,14 +62,12 @@ class SSLContext:
             try:
                 self._context.load_cert_chain(file.name)
             except ssl.SSLError as error:
-                raise ValueError("invalid cert") from error
+                _trust(ssl.SSLContext(self._context.protocol), cert)
+                raise ValueError("invalid key") from error
         self._chain = chain
 
     def load_verify_locations(self, root: bytes) -> None:
-        try:
-            self._context.load_verify_locations(cadata=root)
-        except ssl.SSLError as error:
-            raise ValueError("invalid cert") from error
+        _trust(self._context, root)
 
     def wrap_socket(self, sock, server_hostname: str, do_handshake_on_connect: bool):
         self._context.verify_mode = self.verify_mode

@@ -156,31 +156,38 @@ class Connection:
         """
         start = yield _NOW
         deadline = start + timeout_ms
-        for _ in range(_REDIRECTS + 1):
+        redirects = 0
+        while True:
             head = self._request_head((method, host, path, fields))
-            fit = False
+            kept = False
             if self._host == host:
                 # Closed by the server meanwhile, or holding bytes that nobody asked for: not fit.
                 try:
-                    fit = (yield "recv", self.view, None) is None
+                    kept = (yield "recv", self.view, None) is None
                 except LinkError:
                     pass
             self._host = None  # until the response has been read to its end
-            if not fit:
+            if not kept:
                 name, port = split_host(host)
                 yield "open", name, port, deadline
-            n = self._fill(head, body)
-            fits = body and n + len(body) <= len(self.buf)
-            if fits:
-                self.buf[n : n + len(body)] = body
-                n += len(body)
-            yield "send", self.view[:n], deadline
-            if body and not fits:
-                yield "send", body, deadline
             try:
+                n = self._fill(head, body)
+                fits = body and n + len(body) <= len(self.buf)
+                if fits:
+                    self.buf[n : n + len(body)] = body
+                    n += len(body)
+                yield "send", self.view[:n], deadline
+                if body and not fits:
+                    yield "send", body, deadline
                 yield from self._response(method, host, deadline)
             except ProtocolError:
                 yield _CLOSE
+                raise
+            except LinkError as error:
+                # The server closed the kept connection just now. Only what changes nothing is
+                # asked again (RFC 9110, 9.2.2): once, for the next connection is no kept one.
+                if kept and method in ("GET", "HEAD") and error.args[0] == "closed":
+                    continue
                 raise
             if self._keep:
                 self._host = host
@@ -192,8 +199,10 @@ class Connection:
                 self.log("%s %s%s: %d in %d ms" % (method, host, plain, self.status, ms))
             if self.status != 307 and self.status != 308:
                 return
+            redirects += 1
+            if redirects > _REDIRECTS:
+                raise ProtocolError("redirects", host)
             host, path = self._redirect(host)
-        raise ProtocolError("redirects", host)
 
     def _request_head(self, target) -> bytes:
         """The head up to Content-Length, made once for as long as the target stays the same."""

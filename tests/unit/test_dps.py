@@ -227,8 +227,14 @@ def test_substatus_is_optional():
 
 
 def test_link_errors_reach_the_caller():
-    for items in ([LinkError("dns", "x")], [ACCEPTED, CLOSED]):
-        assert isinstance(raised(register, Peer(items)), LinkError)
+    for connections in ([[LinkError("dns", "x")]], [[CLOSED]], [[ACCEPTED, CLOSED], [CLOSED]]):
+        assert isinstance(raised(register, Peer(*connections)), LinkError)
+
+
+def test_poll_goes_on_when_the_connection_was_closed_meanwhile():
+    peer = Peer([ACCEPTED, CLOSED], [answer(200, ASSIGNED)])
+    assert register(peer).device_id == "my-x509-device"
+    assert [sent[:3] for sent in peer.sent] == [b"PUT", b"GET", b"GET"]
 
 
 def test_ids_cannot_leave_their_path_segment():

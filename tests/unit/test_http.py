@@ -334,6 +334,22 @@ def test_connection_closed_while_idle_is_opened_anew():
         assert len(peer.opened) == 2 and len(peer.sent) == 2
 
 
+def test_connection_closed_under_a_request_is_told_or_asked_again_once_if_that_is_safe():
+    for method, tries in (("GET", 2), ("HEAD", 2), ("PUT", 1), ("POST", 1)):
+        for item in (CLOSED, LinkError("closed", "peer")):
+            peer = Peer([OK, item], [CLOSED])
+            connection = Connection()
+            get(connection, peer)
+            error = raised(get, connection, peer, method)
+            assert error.args == ("closed", "peer")
+            assert len(peer.opened) == tries, method
+    peer = Peer([OK, CLOSED], [OK])
+    connection = Connection()
+    get(connection, peer)
+    assert get(connection, peer) == (200, b"ok")
+    assert len(peer.sent) == 3
+
+
 def test_bytes_behind_a_response_are_not_the_next_one():
     peer = Peer([OK + b"HTTP/1.1 500 No\r\n\r\n"], [OK])
     connection = Connection()
