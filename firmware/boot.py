@@ -1,4 +1,4 @@
-"""Runs before main.py. Keeps the vendor's debug output off the serial line, which carries the log."""
+"""Runs before main.py. Keeps the vendor's debug output off the serial line, where the log is."""
 
 try:
     import esp

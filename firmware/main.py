@@ -8,6 +8,7 @@ import sys
 import time
 
 import app
+
 from microdps import board, config
 from microdps.device import Device
 from microdps.errors import Error

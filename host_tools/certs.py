@@ -7,6 +7,7 @@ followed by its issuers without the root (firmware/microdps/identity.py reads it
 import argparse
 import datetime
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +25,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from host_tools import ToolError
 from microdps.config import valid_registration_id
 
-KEY_TYPES = {
+KEY_TYPES: dict[str, Callable[[], "PrivateKey"]] = {
     "ec-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
     "rsa-2048": lambda: rsa.generate_private_key(65537, 2048),
     "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
 }
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 CA_DAYS = 3650
 DEVICE_DAYS = 365
 
@@ -44,7 +46,7 @@ class Pair:
     """A certificate and its private key."""
 
     cert: x509.Certificate
-    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    key: PrivateKey
 
 
 def issue(

@@ -21,7 +21,7 @@ from microdps import config as device_config
 from microdps.errors import Error
 from microdps.identity import Identity
 
-WIFI_PASSWORD = "MICRODPS_WIFI_PASSWORD"
+WIFI_PASSWORD = "MICRODPS_WIFI_PASSWORD"  # noqa: S105  the variable's name
 IDENTITY = Path("identity", "a")
 
 # What Azure's servers lead to, by SHA-256 thumbprint: DigiCert Global Root G2 and Microsoft RSA
@@ -115,7 +115,8 @@ def _run(args: argparse.Namespace) -> None:
     except Error as error:
         raise ToolError(f"config.json is good, the identity is not: {error}") from error
     leaf = x509.load_der_x509_certificate(identity.chain()[0])
-    print(f"{args.out}: ready, {leaf.subject.rfc4514_string()} until {leaf.not_valid_after_utc:%F}")
+    until = f"{leaf.not_valid_after_utc:%F}"
+    print(f"{args.out}: ready, {leaf.subject.rfc4514_string()} until {until}")
 
 
 def _wifi_password() -> str:

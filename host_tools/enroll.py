@@ -142,9 +142,7 @@ def add_parser(verbs) -> None:
         kind.add_argument("--cert", type=Path, required=True, help="PEM or DER file")
         if name == "individual":
             kind.add_argument("--device-id", help="device ID in the hub (the registration ID)")
-        kind.add_argument(
-            "--connection-string-file", type=Path, help=f"instead of ${ENVIRONMENT}"
-        )
+        kind.add_argument("--connection-string-file", type=Path, help=f"instead of ${ENVIRONMENT}")
         kind.add_argument("--ca", type=Path, help="root of the service's certificate (PEM)")
         kind.set_defaults(function=_run, kind=name)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from host_tools.simulator.server import Settings
 
 
-def simulate(settings: Settings, show_key: bool = True) -> None:
+def simulate(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM. Prints one `ready` line, then a line for each request."""
     # Not before it is needed: importing the reactor takes its time, and installs signal handlers.
     from twisted.internet import reactor
@@ -14,14 +14,13 @@ def simulate(settings: Settings, show_key: bool = True) -> None:
     from host_tools.simulator.server import start
 
     running = start(settings, lambda line: print(line, flush=True))
-    if show_key:
-        print(f"service API: {running.connection_string}")
+    print(f"service API: {running.connection_string}")
     print(
         f"ready dps=https://{running.dps} hub=https://{running.hub}"
         f" id_scope={running.id_scope} root={running.root}",
         flush=True,
     )
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()  # type: ignore
 
 
 def add_parser(verbs) -> None:
@@ -37,6 +36,9 @@ def add_parser(verbs) -> None:
         default=Path(".simulator"),
         help="folder for what it keeps, its root certificate and connection string among it"
         " (%(default)s)",
+    )
+    verb.add_argument(
+        "--id-scope", type=_id_scope, help="of the simulated DPS (made at the first start)"
     )
     verb.add_argument("--dps-port", type=_port, default=8443, help="0: any (%(default)s)")
     verb.add_argument("--hub-port", type=_port, default=8444, help="0: any (%(default)s)")
@@ -71,10 +73,17 @@ def _port(text: str) -> int:
     return port
 
 
+def _id_scope(text: str) -> str:
+    if not text.isascii() or not text.isalnum():
+        raise argparse.ArgumentTypeError("must be letters and digits")
+    return text
+
+
 def _run(args: argparse.Namespace) -> None:
     simulate(
         Settings(
             state=args.state,
+            id_scope=args.id_scope,
             dps_port=args.dps_port,
             hub_port=args.hub_port,
             late=args.hub_certificate == "renegotiate",

@@ -43,12 +43,17 @@ class Result:
 
 def run_program(which, name: str, *arguments, prefix: tuple[str, ...] = ()) -> Result:
     """Run one of tests/programs on an interpreter. Fails if it ends with anything but 0."""
-    done = subprocess.run(
-        [*prefix, *which.command, str(PROGRAMS / name), str(FIRMWARE), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
+    return _run([*prefix, *which.command, PROGRAMS / name, FIRMWARE, *map(str, arguments)])
+
+
+def run_code(which, code: str) -> Result:
+    """Run a piece of code on an interpreter. Fails if it ends with anything but 0."""
+    path = f"import sys; sys.path.insert(0, {str(FIRMWARE)!r})\n"
+    return _run([*which.command, "-c", path + code])
+
+
+def _run(command: list) -> Result:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert done.returncode == 0, done.stdout + done.stderr
     return Result(done.stdout.splitlines())
 

@@ -18,7 +18,7 @@ STOP_S = 10
 
 
 def server_context(folder: Path, issuer: certs.Pair, **issued) -> ssl.SSLContext:
-    """TLS 1.2 as DPS speaks it, a client certificate required, with a certificate of the issuer."""
+    """TLS 1.2, as DPS speaks it, with a server certificate of the issuer."""
     issued.setdefault("hosts", (x509.DNSName("localhost"),))
     pair = certs.issue("peer", issuer, usage=ExtendedKeyUsageOID.SERVER_AUTH, **issued)
     certs.write_new(

@@ -18,7 +18,6 @@ GRACE_MS = 1500
 
 PAST = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=60)
 FUTURE = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=60)
-UNAUTHORIZED = "https://{}"
 
 
 def expect(result, kind: str, code: str, *words: str, within_ms: int = 8000) -> None:
@@ -45,7 +44,7 @@ def test_missing_file(simulator, which, device, part):
 
 @pytest.mark.parametrize("part", ["cert", "roots"])
 def test_certificate_that_is_none(simulator, which, device, part):
-    """DER by its length, so it takes TLS to tell. The key's public part is in it, as it must be."""
+    """DER by its length, with the key's public part in it: it takes TLS to tell."""
     name, identity = device
     file = identity / f"{part}.der"
     content = bytearray(file.read_bytes())
@@ -127,9 +126,7 @@ def test_clock_not_set(simulator, which, device):
     if not shutil.which("faketime"):
         pytest.skip("needs Debian's package faketime")
     name, identity = device
-    result = simulator.provision(
-        which, identity, name, prefix=("faketime", "2000-01-01 00:00:10")
-    )
+    result = simulator.provision(which, identity, name, prefix=("faketime", "2000-01-01 00:00:10"))
     expect(result, "LinkError", "clock", "the clock is not set", "NTP", within_ms=10**9)
 
 

@@ -29,9 +29,7 @@ def test_demo(enrollment, which, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(interpreter, "find", lambda: which)
     line = demo.demo(tmp_path, enrollment)
     device_id = "device-01" if enrollment == "group" else "thermometer-7"
-    assert re.fullmatch(
-        rf"demo: 10 messages accepted by localhost:\d+ for {device_id}", line
-    )
+    assert re.fullmatch(rf"demo: 10 messages accepted by localhost:\d+ for {device_id}", line)
     shown = capfd.readouterr().out
     assert "Wi-Fi: skipped" in shown
     assert len(re.findall(r"^POST .*: 204 in \d+ ms$", shown, re.MULTILINE)) == 10
@@ -175,7 +173,7 @@ def how_to(simulator, folder, name, cert, key):
 
     status, headers, body = curl(
         f"curl -L -i -X POST --cert {cert} --key {key} {fields}"
-        ' -d \'{"temperature": 30}\''
+        " -d '{\"temperature\": 30}'"
         f" https://MyExampleHub.azure-devices.net/devices/{name}/messages/events"
         "?api-version=2020-03-13",
         simulator.hub,
@@ -210,9 +208,7 @@ def test_how_tos_curl_self_signed(simulator, tmp_path):
 @pytest.mark.parametrize("hub", ["handshake", "renegotiate"])
 def test_how_tos_curl_chain(hub, request, tmp_path):
     """curl passes both kinds of hub."""
-    simulator = request.getfixturevalue(
-        "simulator" if hub == "handshake" else "late_simulator"
-    )
+    simulator = request.getfixturevalue("simulator" if hub == "handshake" else "late_simulator")
     made = simulator.device("device-01").parent.parent
     how_to(simulator, made, "device-01", "full-chain.pem", "key.pem")
 

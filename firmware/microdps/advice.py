@@ -19,7 +19,7 @@ TABLE = {
     "json": ("this is no JSON object", "quotes and commas; with an answer, who answers there"),
     "missing-key": ("this key is missing", "the list of keys in firmware/README.md"),
     "unknown-key": ("there is no such key", "its spelling"),
-    "type": ("the value is of the wrong type", "quotes: \"text\", 60, {\"ssid\": …}"),
+    "type": ("the value is of the wrong type", 'quotes: "text", 60, {"ssid": …}'),
     "value": ("the value is not allowed", "the list of keys in firmware/README.md"),
     "not-der": ("this is no DER of the expected kind", _CONVERT),
     "pem": ("this is PEM, the device reads DER", _CONVERT),
@@ -32,7 +32,10 @@ TABLE = {
     # LinkError
     "wifi": ("the Wi-Fi was not joined within 20 s", "ssid, password, 2.4 GHz, and the distance"),
     "ntp": ("no time server answers", "that the network lets UDP port 123 out"),
-    "clock": ("the clock is not set, so no certificate is valid", "NTP: UDP port 123 must be open"),
+    "clock": (
+        "the clock is not set, so no certificate is valid",
+        "NTP: UDP port 123 must be open",
+    ),
     "dns": ("no address for this name", "the host in config.json, and the network's DNS"),
     "connect": ("the connection was refused", "host and port, and whether a firewall is between"),
     "timeout-connect": ("no answer to connecting in time", "host and port, and the network"),

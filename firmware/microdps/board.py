@@ -10,7 +10,7 @@ from microdps.errors import LinkError
 try:
     import network
 except ImportError:
-    network = None
+    network = None  # type: ignore[assignment]
 
 PRESENT = network is not None
 
@@ -19,7 +19,7 @@ _JOIN_MS = 20_000
 
 
 def join(wifi: dict):
-    """Join the Wi-Fi and set the clock by NTP. Without a network module or an SSID, says it does not.
+    """Join the Wi-Fi and set the clock by NTP; says so where there is none to join.
 
     Raises LinkError("wifi") if the network is not joined within 20 s, LinkError("ntp") if no time
     server answers.

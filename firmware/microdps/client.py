@@ -15,7 +15,7 @@ def _fields(headers) -> bytes:
 
 
 class Client:
-    """HTTP/1.1 over TLS with a client certificate; the server is verified. Keeps the connection.
+    """HTTP/1.1 over TLS with a client certificate, to verified servers, on kept connections.
 
     identity    microdps.identity.Identity
     timeout_ms  for each request, from connecting to the last byte
@@ -36,7 +36,7 @@ class Client:
         body     str or bytes-like, or None
 
         The response is valid until the next request. 307 and 308 are followed, to https only.
-        Raises LinkError, ProtocolError: the client can be used again. ValueError: nothing was sent.
+        Raises LinkError, ProtocolError: the client can be used again. ValueError: nothing sent.
         """
         if not method.isalpha():
             raise ValueError("method: " + method)

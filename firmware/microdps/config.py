@@ -1,12 +1,12 @@
 """The device's configuration, config.json: the only definition of its keys.
 
-    id_scope         of the DPS instance, "0ne…"
-    registration_id  the common name of the device's certificate
-    host             of DPS; default below
-    wifi             {"ssid": …, "password": …}; without it no Wi-Fi is joined
-    interval_s       seconds between two messages; default 60
-    messages         number of messages after which the program ends; 0, the default: never
-    log              "info": a line for each request; "error": errors only
+id_scope         of the DPS instance, "0ne…"
+registration_id  the common name of the device's certificate
+host             of DPS; default below
+wifi             {"ssid": …, "password": …}; without it no Wi-Fi is joined
+interval_s       seconds between two messages; default 60
+messages         number of messages after which the program ends; 0, the default: never
+log              "info": a line for each request; "error": errors only
 """
 
 import json
@@ -15,7 +15,7 @@ from microdps.errors import ConfigError
 from microdps.http import split_host
 
 # key: (types, default). A default of None: the key must be there.
-KEYS = {
+KEYS: dict = {
     "id_scope": ((str,), None),
     "registration_id": ((str,), None),
     "host": ((str,), "global.azure-devices-provisioning.net"),

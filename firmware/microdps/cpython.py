@@ -7,7 +7,6 @@ that return None; ValueError for a refused server certificate; TLS 1.2 and no re
 """
 
 import select
-import socket
 import ssl
 import sys
 import tempfile

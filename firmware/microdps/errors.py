@@ -36,12 +36,12 @@ class ServiceError(Error):
     """DPS or the hub answered with an error. The connection may go on being used.
 
     status       HTTP status of the answer, 100 to 999
-    error_code   Azure's errorCode: an int, or the name that a legacy hub answer gives; None if none
+    error_code   Azure's errorCode: an int, or a name from older hubs; None if there is none
     message      Azure's message, "" if none
     tracking_id  Azure's trackingId, "" if none
     """
 
-    def __init__(self, code, where: str, status: int, error_code, message: str, tracking_id: str):
+    def __init__(self, code, where: str, status: int, error_code, message, tracking_id: str):
         super().__init__(code, where)
         self.status = status
         self.error_code = error_code

@@ -55,7 +55,7 @@ def visible(text: str) -> bool:
 
 
 def quote(text: str) -> str:
-    """Percent-encode all but RFC 3986's unreserved characters, so that an ID is one path segment."""
+    """Percent-encode all but RFC 3986's unreserved characters: an ID is one path segment."""
     out = ""
     for b in text.encode():
         plain = 48 <= b <= 57 or 65 <= b <= 90 or 97 <= b <= 122 or b in b"-._~"
@@ -118,8 +118,8 @@ class Connection:
         self.log = log
         self.status = 0
         self.body = self.view[:0]
-        self._host = None  # the host that the open connection leads to
-        self._target = None  # what _head was made for
+        self._host: str | None = None  # the host that the open connection leads to
+        self._target: tuple | None = None  # what _head was made for
         self._head = b""
         self._lines = self._end = 0  # the response's header lines lie between these
         self._length = 0  # of the response's body, or one of the constants above
@@ -153,6 +153,8 @@ class Connection:
         timeout_ms  for all of it: connecting, the handshake, redirects, the last byte
 
         Raises LinkError, ProtocolError; ValueError if host or path cannot stand in a request.
+
+        Long, for what it is made of would be generators: each is an allocation.
         """
         start = yield _NOW
         deadline = start + timeout_ms
@@ -241,7 +243,7 @@ class Connection:
     def _response(self, method: str, host: str, deadline: int):
         """Flow: read the response, interim answers passed over (RFC 9110, 15.2).
 
-        One loop and no helper that yields: a generator is an allocation, and a message has few.
+        Long for the same reason.
         """
         buf = self.buf
         view = self.view
@@ -321,7 +323,7 @@ class Connection:
         return eol
 
     def _status_line(self, end: int, host: str):
-        """Take the status line (RFC 9112, 4), which ends before `end`. A missing reason is let pass."""
+        """Take the status line (RFC 9112, 4), which ends before `end`; it may lack the reason."""
         line = bytes(self.view[:end])
         version, code, rest = line[:9], line[9:12], line[12:13]
         if (
@@ -338,7 +340,7 @@ class Connection:
         self._folds = False
 
     def _header_line(self, at: int, end: int, count: int, host: str):
-        """Take the header line in at:end, the count-th; what frames the body is kept (RFC 9112, 6)."""
+        """Take the header line in at:end, the count-th, and what it says of the body's framing."""
         if count > _HEADERS:
             raise ProtocolError("header-count-limit", host)
         if self.buf[at] in b" \t":

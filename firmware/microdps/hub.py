@@ -25,8 +25,8 @@ def send(connection, hub: str, device_id: str, data, timeout_ms: int):
     check(connection, hub, (200, 201, 204))
 
 
-def encode(data) -> bytes:
-    """The body for data: a dict or list as JSON, str as UTF-8, bytes-like as it is."""
+def encode(data):
+    """The body for data, bytes-like: a dict or list as JSON, str as UTF-8, bytes as they are."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         return data
     if not isinstance(data, str):

@@ -46,7 +46,7 @@ def element(der: bytes, at: int, name: str, tag: int = _SEQUENCE):
 
 def split(der: bytes, name: str) -> list:
     """Split concatenated DER certificates → list of bytes, at least one."""
-    certs = []
+    certs: list[bytes] = []
     at = 0
     while at < len(der) or not certs:
         end = element(der, at, name)[1]
@@ -104,7 +104,7 @@ class Identity:
         return self._read("key")
 
     def chain(self) -> list:
-        """The leaf, then its issuers → list of bytes. Raises IdentityError if TLS cannot send it."""
+        """The leaf, then its issuers. Raises IdentityError if that is more than TLS can send."""
         name = self.name("cert")
         chain = split(self._read("cert"), name)
         if 7 + sum(len(cert) + 3 for cert in chain) > _CHAIN:

@@ -2,13 +2,14 @@
 
 The only module that owns sockets and TLS, and the only one that turns an OSError into a LinkError.
 All sockets are non-blocking: a blocking read waits for its last byte, and a time-out of a socket's
-own starts anew with each packet, so only select.poll keeps a deadline. Not covered by any deadline:
-the look-up of a name, for which MicroPython has no time-out.
+own starts anew with each packet, so only select.poll keeps a deadline. The look-up of a name is
+covered by none: MicroPython has no time-out for it.
 """
 
 import gc
 import select
 import socket
+import sys
 import time
 
 import tls
@@ -16,11 +17,11 @@ from micropython import const
 
 from microdps.errors import IdentityError, LinkError
 
-try:
+if sys.implementation.name == "micropython":
     from select import poll
     from time import sleep_ms, ticks_diff, ticks_ms
-except ImportError:
-    from microdps.cpython import poll, sleep_ms, ticks_diff, ticks_ms
+else:
+    from microdps.cpython import poll, sleep_ms, ticks_diff, ticks_ms  # type: ignore
 
 # Numbers of an OSError. MicroPython up to 1.27 negates those of a TLS socket's reads and writes.
 _IN_PROGRESS = (115, 119, 36)  # Linux, lwIP (ESP32), macOS
@@ -71,7 +72,7 @@ class Link:
         self._ticks = ticks_ms()
 
     def run(self, flow):
-        """Run a flow to its end → what it returns. Raises what it raises; the link stays as it is."""
+        """Run a flow to its end → what it returns. Raises what it raises; the link stays open."""
         answer = error = None
         while True:
             try:
@@ -148,11 +149,13 @@ class Link:
         except OSError as error:
             if error.errno not in _IN_PROGRESS:
                 raise LinkError("connect", "%s: %s" % (self._where, error))
-        if self._wait(raw, select.POLLOUT, deadline, "connect") & (select.POLLERR | select.POLLHUP):
+        if self._wait(raw, select.POLLOUT, deadline, "connect") & (
+            select.POLLERR | select.POLLHUP
+        ):
             raise LinkError("connect", self._where)
 
     def _wait(self, stream, flags: int, deadline: int, phase: str) -> int:
-        """Wait until the stream is ready → the flags that poll gave. Raises LinkError in the end."""
+        """Wait until the stream is ready → the flags that poll gave. Raises LinkError if late."""
         self._poll.register(stream, flags)
         try:
             while True:

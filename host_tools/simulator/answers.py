@@ -68,7 +68,7 @@ class Call:
 
     def body(self) -> bytes:
         """The body as it came. Raises Refusal if it is over the limit."""
-        body = self.request.content.read(BODY + 1)  # type: ignore[union-attr]
+        body = self.request.content.read(BODY + 1)  # type: ignore[attr-defined]
         if len(body) > BODY:
             raise Refusal(413, 413001, "The request body is too large.")
         return body

@@ -1,4 +1,4 @@
-"""The simulated Device Provisioning Service: its device API, and the enrollments of its service API.
+"""The simulated Device Provisioning Service: device API, and enrollments of the service API.
 
 Sources: Azure REST reference (DPS data plane 2021-10-01), the how-to "Use X.509 certificates over
 HTTPS without an SDK" (2025-08-12), whose answers these are to the header, and "Control access to
@@ -16,7 +16,15 @@ import uuid
 from cryptography import x509
 
 from host_tools import sas
-from host_tools.simulator.answers import Answer, Call, Refusal, Service, etag, thumbprint, timestamp
+from host_tools.simulator.answers import (
+    Answer,
+    Call,
+    Refusal,
+    Service,
+    etag,
+    thumbprint,
+    timestamp,
+)
 from host_tools.simulator.attestation import attest
 
 HSTS = {"strict-transport-security": "max-age=31536000; includeSubDomains"}
@@ -83,15 +91,15 @@ class Dps(Service):
         chain = [thumbprint(cert) for cert in call.chain]
         if enrollment["provisioningStatus"] == "disabled":
             # As the service's MQTT answers it. Inferred: the same over HTTPS.
-            state = {"registrationId": name, "status": "disabled"}
-            self.store.put_registration(name, "", state, chain)
-            body = {"operationId": "", "status": "disabled", "registrationState": state}
+            disabled = {"registrationId": name, "status": "disabled"}
+            self.store.put_registration(name, "", disabled, chain)
+            body = {"operationId": "", "status": "disabled", "registrationState": disabled}
             return Answer(200, body)
         device_id = enrollment.get("deviceId") or name
         operation = f"5.{secrets.token_hex(8)}.{uuid.uuid4()}"
         before = self.store.registration(name)
         now = timestamp()
-        state = {
+        state: dict = {
             "x509": {},
             "registrationId": name,
             "createdDateTimeUtc": before[2].get("createdDateTimeUtc", now) if before else now,

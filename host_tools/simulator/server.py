@@ -32,6 +32,7 @@ class Settings:
     """What `microdps simulate` is given."""
 
     state: Path
+    id_scope: str | None = None
     dps_port: int = 8443
     hub_port: int = 8444
     late: bool = False
@@ -78,6 +79,8 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
         store = Store(settings.state)
     except OSError as error:
         raise ToolError(f"cannot keep the state in {settings.state}: {error.strerror}") from error
+    if settings.id_scope:
+        store.set("id_scope", settings.id_scope)
     server = server_identity(settings.state)
     hub_tls = ServerTLS(server, [], settings.late)
     hub_service = hub.Hub(store, hub_tls, log)

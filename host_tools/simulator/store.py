@@ -60,6 +60,9 @@ class Store:
         self._db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
         return self._one("SELECT value FROM settings WHERE name = ?", name)
 
+    def set(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+
     @property
     def id_scope(self) -> str:
         return self.setting("id_scope", f"0ne{secrets.randbelow(10**8):08}")

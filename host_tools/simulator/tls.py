@@ -4,6 +4,8 @@ Python's ssl module cannot let in a certificate that it does not trust; pyOpenSS
 over the chain that the client sent.
 """
 
+from typing import Any
+
 from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet import defer, reactor
@@ -60,7 +62,7 @@ class ServerTLS:
 
         OpenSSL breaks the connection off if the client refuses; the Deferred then fails.
         """
-        transport = request.channel.transport
+        transport: Any = request.channel.transport
         connection = transport.getHandle()
         done: defer.Deferred = defer.Deferred()
 
@@ -79,7 +81,8 @@ class ServerTLS:
     def _handshake_done(self, connection: SSL.Connection, where: int, ret: int) -> None:
         if where & SSL.SSL_CB_HANDSHAKE_DONE and connection in self._asked:
             # Later, for this is called from within OpenSSL.
-            reactor.callLater(0, self._asked.pop(connection).callback, None)  # type: ignore[attr-defined]
+            done = self._asked.pop(connection)
+            reactor.callLater(0, done.callback, None)  # type: ignore
 
 
 def client_chain(connection: SSL.Connection) -> list[x509.Certificate]:

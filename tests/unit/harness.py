@@ -30,8 +30,8 @@ class Peer:
 
     An item is bytes, which may arrive in several reads; CLOSED; a number of ms that pass; an
     Idle; or an exception, to be thrown into the flow.
-    After run(): opened [(name, port)], sent [bytes, one for each "send"], slept [ms], closed (count),
-    now (ms). A script that has more to say is an error, as is a flow that wants more.
+    After run(): opened [(name, port)], sent [bytes, one for each "send"], sent_at and slept [ms],
+    closed (count), now (ms). A flow that wants more than the script has is an error.
     """
 
     def __init__(self, *connections, piece=1 << 30):

@@ -77,9 +77,7 @@ def state(overall, **fields):
 
 
 def register(peer, timeout_ms=60_000):
-    return peer.run(
-        dps.register(Connection(), HOST, "0ne00111111", "my-x509-device", timeout_ms)
-    )
+    return peer.run(dps.register(Connection(), HOST, "0ne00111111", "my-x509-device", timeout_ms))
 
 
 def test_how_tos_conversation():
@@ -92,7 +90,8 @@ def test_how_tos_conversation():
     assert peer.opened == [(HOST, 443)]
     assert peer.slept == [3000]
     assert peer.sent == [
-        b"PUT /0ne00111111/registrations/my-x509-device/register?api-version=2021-06-01 HTTP/1.1\r\n"
+        b"PUT /0ne00111111/registrations/my-x509-device/register?api-version=2021-06-01"
+        b" HTTP/1.1\r\n"
         b"Host: global.azure-devices-provisioning.net\r\n"
         b"Content-Type: application/json\r\n"
         b"Content-Encoding: utf-8\r\n"

@@ -4,7 +4,7 @@ from harness import CLOSED, Idle, Peer, Random, raised
 from microdps.errors import Error, LinkError, ProtocolError
 from microdps.http import Connection, quote, split_host, split_url
 
-# RFC 9112, 7.1: a chunked body with an extension and a trailer; RFC 9110, 15: bodies that are none.
+# RFC 9112, 6 and 7: how a body is framed; RFC 9110, 15: answers that have none.
 # (method, response, status, body, can the connection be kept)
 RIGHT = (
     ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, b"hello", True),
@@ -20,7 +20,8 @@ RIGHT = (
     ),
     (
         "GET",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n",
         200,
         b"hello world",
         True,

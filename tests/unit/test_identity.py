@@ -33,7 +33,9 @@ SEC1 = der(
 )
 SEC1_WITHOUT_POINT = der(0x30, b"\x02\x01\x01" + der(4, b"\x55" * 32))
 # RFC 8017, A.1.2: version 0, modulus, public exponent, …
-PKCS1 = der(0x30, b"\x02\x01\x00" + der(2, MODULUS) + b"\x02\x03\x01\x00\x01" + der(2, b"\x11" * 99))
+PKCS1 = der(
+    0x30, b"\x02\x01\x00" + der(2, MODULUS) + b"\x02\x03\x01\x00\x01" + der(2, b"\x11" * 99)
+)
 # RFC 5208: version 0, AlgorithmIdentifier, OCTET STRING
 PKCS8 = der(0x30, b"\x02\x01\x00" + der(0x30, b"\x06\x01\x2a") + der(4, SEC1))
 

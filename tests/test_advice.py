@@ -1,0 +1,87 @@
+"""The one table of what errors mean: each code that the device raises is in it, and no other."""
+
+import ast
+
+import pytest
+
+from host_tools import FIRMWARE
+from microdps import advice
+from microdps.errors import Error, LinkError, ServiceError
+
+CLASSES = {"ConfigError", "IdentityError", "LinkError", "ProtocolError"}
+
+# Codes that come from the services, not from the device's source.
+SERVICE = {code for code in advice.TABLE if isinstance(code, int)} | {"IotHubUnauthorizedAccess"}
+
+
+def texts(node) -> set[str]:
+    return {
+        part.value
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    }
+
+
+def codes_raised() -> set[str]:
+    """First arguments of the errors that the source makes, where they are literals."""
+    found = set()
+    for path in (FIRMWARE / "microdps").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in CLASSES | {"ServiceError"}
+            ):
+                found |= texts(node.args[0])
+    return found
+
+
+def codes_composed() -> set[str]:
+    """Those that the source puts together: what a line is, and that it is too long; time-outs."""
+    lines = {"status-line", "header-line", "chunk"}
+    return (
+        lines
+        | {f"{line}-limit" for line in lines}
+        | {f"timeout-{phase}" for phase in ("connect", "handshake", "answer")}
+        | {"failed", "disabled"}
+    )
+
+
+def test_table_has_exactly_the_codes_that_the_device_raises():
+    fragments = {"-limit", "timeout-"}
+    assert codes_raised() - fragments | codes_composed() == set(advice.TABLE) - SERVICE
+
+
+def test_composed_codes_are_in_the_source():
+    source = "".join(path.read_text() for path in (FIRMWARE / "microdps").glob("*.py"))
+    for code in codes_composed():
+        for part in {code.removesuffix("-limit").removeprefix("timeout-")}:
+            assert f'"{part}"' in source, code
+
+
+@pytest.mark.parametrize("code", advice.TABLE)
+def test_each_entry_says_what_happened_and_what_to_check(code):
+    text = str(Error(code, "there"))
+    assert text.startswith("there: ")
+    assert ". Check " in text
+    assert text.endswith(".")
+    assert ".." not in text.replace("…", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "same"), [(401003, 401), (403002, 403), (503, 500), (503001, 500), (429001, 429)]
+)
+def test_unlisted_error_code_is_explained_by_its_status(code, same):
+    assert advice.lookup(code) == advice.TABLE[same]
+
+
+def test_unknown_code_is_explained_all_the_same():
+    assert "Check its message." in str(LinkError("never-heard-of", "there"))
+    assert "Check its message." in str(LinkError(299, "there"))
+
+
+def test_service_error_shows_what_azure_said():
+    error = ServiceError(401002, "dps", 401, 401002, "Invalid certificate.", "8ad0463c")
+    assert str(error).endswith(
+        "[HTTP 401, errorCode 401002, message Invalid certificate., tracking ID 8ad0463c]"
+    )

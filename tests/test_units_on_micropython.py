@@ -1,0 +1,29 @@
+"""The unit tests of the device package run on MicroPython from the same files, all of them."""
+
+import re
+import subprocess
+import sys
+
+from host_tools import CHECKOUT, interpreter
+
+# The tests' tables need more than a board's heap; what the package needs is measured elsewhere.
+HEAP = "512k"
+
+
+def test_the_same_unit_tests_pass_on_both_interpreters():
+    command = [*interpreter.micropython(HEAP).command, "tests/unit/run.py"]
+    micropython = subprocess.run(
+        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=300
+    )
+    print(micropython.stdout)
+    assert micropython.returncode == 0, micropython.stdout + micropython.stderr
+    there = set(re.findall(r"^PASSED (\w+::\w+)$", micropython.stdout, re.MULTILINE))
+
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "tests/unit"]
+    cpython = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=300)
+    print(cpython.stdout)
+    assert cpython.returncode == 0, cpython.stdout
+    here = set(re.findall(r"^tests/unit/(\w+)\.py(::\w+) PASSED", cpython.stdout, re.MULTILINE))
+
+    assert there
+    assert there == {file + test for file, test in here}
