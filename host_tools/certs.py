@@ -37,6 +37,9 @@ DEVICE_DAYS = 365
 # A common name has at most 64 characters (X.520, ub-common-name).
 COMMON_NAME = 64
 
+# Parts of the names of files that others must not read.
+SECRET = {"key", "config"}
+
 # Clocks differ: a certificate is valid from a little before it was made.
 BACKDATE = datetime.timedelta(minutes=5)
 
@@ -125,7 +128,8 @@ def der(*certs: x509.Certificate) -> bytes:
 
 
 def write_new(folder: Path, files: dict[str, bytes], force: bool = False) -> None:
-    """Write files into a folder, keys (named key.*, *.key.pem) for their owner's eyes only.
+    """Write files into a folder, secrets for their owner's eyes only: keys (named key.*, *.key.*)
+    and config.json, which may hold the Wi-Fi's password.
 
     Each is written beside its place and then renamed, so none is ever half there.
     Raises ToolError, before any is written, if one is there already and force is not given.
@@ -136,12 +140,15 @@ def write_new(folder: Path, files: dict[str, bytes], force: bool = False) -> Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            mode = 0o600 if "key" in name.split(".") else 0o644
+            mode = 0o644 if SECRET.isdisjoint(name.split(".")) else 0o600
             new = folder / f".{name}.new"
             new.unlink(missing_ok=True)
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-                file.write(content)
-            new.replace(folder / name)
+            try:
+                with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                    file.write(content)
+                new.replace(folder / name)
+            finally:
+                new.unlink(missing_ok=True)
     except OSError as error:
         raise ToolError(f"cannot write to {folder}: {error.strerror}") from error
 
@@ -224,7 +231,12 @@ def checked(registration_id: str) -> str:
 
 
 def add_parser(verbs) -> None:
-    verb = verbs.add_parser("certs", help="make certificates", description=__doc__.split("\n")[0])
+    verb = verbs.add_parser(
+        "certs",
+        help="make certificates",
+        description=__doc__.split("\n")[0],
+        epilog="example: microdps certs chain device-01 --out certs",
+    )
     kinds = verb.add_subparsers(title="kinds", metavar="KIND", required=True)
     for name, function, text, scenario in (
         ("self-signed", self_signed, "a certificate that signs itself", "individual enrollment"),

@@ -6,14 +6,14 @@ from microdps.errors import LinkError
 from microdps.http import Connection
 
 
-def first_send(connection, assignment, data, timeout_ms: int):
+def first_send(connection, host: str, path: str, data, timeout_ms: int):
     """Flow: the first message after DPS has accepted the certificate.
 
     A hub that then breaks off after the request was written, without an answer, wanted the
     certificate late: by TLS renegotiation, which stock MicroPython refuses.
     """
     try:
-        yield from hub.send(connection, assignment.hub, assignment.device_id, data, timeout_ms)
+        yield from hub.send(connection, host, path, data, timeout_ms)
     except LinkError as error:
         if error.args[0] in ("alert", "closed"):
             raise LinkError("late-certificate", error.args[1])
@@ -51,6 +51,7 @@ class Device:
         self._connection = Connection(log=log)
         self._link = Link(identity)
         self._proven = False  # has the assigned hub accepted a message of ours?
+        self._path = ""
         self.assignment = None
 
     def provision(self):
@@ -68,6 +69,7 @@ class Device:
                 self._timeout_ms,
             )
         )
+        self._path = hub.path(self.assignment.device_id)
         self._proven = False
         return self.assignment
 
@@ -78,12 +80,8 @@ class Device:
         Raises ServiceError, ProtocolError, LinkError; ValueError if data cannot become JSON.
         """
         assignment = self.assignment or self.provision()
-        if self._proven:
-            flow = hub.send(
-                self._connection, assignment.hub, assignment.device_id, data, self._timeout_ms
-            )
-        else:
-            flow = first_send(self._connection, assignment, data, self._timeout_ms)
+        send = hub.send if self._proven else first_send
+        flow = send(self._connection, assignment.hub, self._path, data, self._timeout_ms)
         self._link.run(flow)
         self._proven = True
 

@@ -13,7 +13,7 @@ from collections import namedtuple
 from micropython import const
 
 from microdps.errors import ProtocolError, ServiceError
-from microdps.http import quote, split_host
+from microdps.http import NOW, quote, split_host
 from microdps.service import FIELDS, check, parse
 
 _API = "?api-version=2021-06-01"
@@ -38,7 +38,7 @@ def register(connection, host: str, id_scope: str, registration_id: str, timeout
     (status 200 then). ProtocolError, LinkError. ServiceError("deadline") if the device was not
     assigned within timeout_ms; no poll is sent then that could not be answered in time.
     """
-    start = yield ("now",)
+    start = yield NOW
     deadline = start + timeout_ms
     base = "/%s/registrations/%s/" % (quote(id_scope), quote(registration_id))
     body = json.dumps({"registrationId": registration_id}).encode()
@@ -55,10 +55,10 @@ def register(connection, host: str, id_scope: str, registration_id: str, timeout
         if not 0 < len(operation) <= _OPERATION:
             raise ProtocolError("answer", host + ": operationId")
         wait = max(_POLL_MS, retry_after_ms(connection))
-        left = deadline - (yield ("now",)) - wait
+        left = deadline - (yield NOW) - wait
         if left <= 0:
             raise ServiceError("deadline", host, connection.status, None, status, "")
-        yield "sleep", wait
+        yield "sleep", wait, None
         path = base + "operations/" + quote(operation) + _API
         yield from connection.request("GET", host, path, FIELDS, None, left)
 

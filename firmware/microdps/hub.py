@@ -11,16 +11,20 @@ from microdps.service import FIELDS, check
 _API = "?api-version=2020-03-13"
 
 
-def send(connection, hub: str, device_id: str, data, timeout_ms: int):
+def path(device_id: str) -> str:
+    """Where a device's telemetry goes. Made once: it is the same for each message."""
+    return "/devices/" + quote(device_id) + "/messages/events" + _API
+
+
+def send(connection, hub: str, path: str, data, timeout_ms: int):
     """Flow: send one message; it has been accepted when this returns.
 
-    hub        host name of the assigned hub, with a port only in a simulation
-    device_id  as DPS assigned it
-    data       a dict or list becomes JSON; str and bytes go as they are, and must be JSON
+    hub   host name of the assigned hub, with a port only in a simulation
+    path  path() of the device ID that DPS assigned
+    data  a dict or list becomes JSON; str and bytes go as they are, and must be JSON
 
     Raises ServiceError, ProtocolError, LinkError; ValueError if data cannot become JSON.
     """
-    path = "/devices/" + quote(device_id) + "/messages/events" + _API
     yield from connection.request("POST", hub, path, FIELDS, encode(data), timeout_ms)
     check(connection, hub, (200, 201, 204))
 

@@ -80,65 +80,56 @@ class Link:
             except StopIteration as stop:
                 return stop.value
             answer = error = None
+            what, argument, deadline = request
             try:
-                answer = self._do(request)
+                answer = getattr(self, what)(argument, deadline)
             except LinkError as failure:
                 self.close()
                 error = failure
 
-    def close(self):
+    def now(self, _=None, __=None) -> int:
+        """Milliseconds since the link was made. Never wraps, if called every six days."""
+        ticks = ticks_ms()
+        self._now += ticks_diff(ticks, self._ticks)
+        self._ticks = ticks
+        return self._now
+
+    def sleep(self, ms: int, _):
+        sleep_ms(ms)
+
+    def close(self, _=None, __=None):
         """Close the connection, if there is one."""
         for stream in (self._tls, self._raw):
             if stream is not None:
                 stream.close()
         self._tls = self._raw = None
 
-    def _do(self, request):
-        what = request[0]
-        if what == "recv":
-            return self._receive(request[1], request[2])
-        if what == "send":
-            return self._send(request[1], request[2])
-        if what == "now":
-            return self.now()
-        if what == "open":
-            return self._open(request[1], request[2], request[3])
-        if what == "sleep":
-            return sleep_ms(request[1])
-        return self.close()
-
-    def now(self) -> int:
-        """Milliseconds since the link was made. Wraps never, if called every six days."""
-        ticks = ticks_ms()
-        self._now += ticks_diff(ticks, self._ticks)
-        self._ticks = ticks
-        return self._now
-
-    def _open(self, name: str, port: int, deadline: int):
+    def open(self, host, deadline: int):
         self.close()
-        self._where = "%s:%d" % (name, port)
+        name, port = host
+        self._where = "%s:%d" % host
         if time.gmtime()[0] < _FIRST_YEAR:
             raise LinkError("clock", self._where)
         try:
             addresses = socket.getaddrinfo(name, port, 0, socket.SOCK_STREAM)
         except OSError:
             raise LinkError("dns", self._where)
-        for at, address in enumerate(addresses):
+        while True:
             try:
-                self._connect(address, deadline)
+                self._connect(addresses.pop(0), deadline)
                 break
             except LinkError:
                 self.close()
-                if at == len(addresses) - 1:
+                if not addresses:
                     raise
         gc.collect()  # Mbed TLS wants some 40 kB, which an old connection may still hold
+        self._written = False
         try:
             self._tls = self._context.wrap_socket(
                 self._raw, server_hostname=name, do_handshake_on_connect=False
             )
         except OSError as error:
-            raise LinkError("handshake", "%s: %s" % (self._where, error))
-        self._written = False
+            self._fail(error)
 
     def _connect(self, address, deadline: int):
         self._raw = raw = socket.socket(address[0], address[1])
@@ -167,7 +158,7 @@ class Link:
         finally:
             self._poll.unregister(stream)
 
-    def _send(self, buffer, deadline: int):
+    def send(self, buffer, deadline: int):
         view = memoryview(buffer)
         done = 0
         while done < len(view):
@@ -182,7 +173,7 @@ class Link:
                 phase = "answer" if self._written else "handshake"
                 self._wait(self._tls, select.POLLOUT, deadline, phase)
 
-    def _receive(self, buffer, deadline):
+    def recv(self, buffer, deadline):
         while True:
             try:
                 n = self._tls.readinto(buffer)

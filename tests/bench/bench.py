@@ -150,7 +150,7 @@ class Bench:
         mpy.compile_to(folder / "program")
 
     def run(self, heap: int = ROOMY, messages: int = MESSAGES, mode: str = "plain"):
-        """Run the device once → what it printed (None if it failed), DPS's and the hub's counts."""
+        """Run the device once → what it printed (None if it failed), counts of DPS and hub."""
         dps, hub = Counter(), Counter()
 
         def serve_hub(connection):

@@ -22,16 +22,16 @@ def live():
 device = Device(Identity.from_files(identity), "0ne00111111", "device-01", host)
 
 if mode == "heap":
-    # The live heap at each point where the flow asks its driver for something.
-    do = device._link._do
+    # The live heap whenever the device waits for bytes.
+    recv = device._link.recv
     peak = 0
 
-    def watch(request):
+    def watch(buffer, deadline):
         global peak
         peak = max(peak, live())
-        return do(request)
+        return recv(buffer, deadline)
 
-    device._link._do = watch
+    device._link.recv = watch
 
 device.provision()
 data = {"temperature": 21.5, "humidity": 48, "battery": 3.71, "up": True}

@@ -54,7 +54,8 @@ class Peer:
                 return stop.value
             answer = error = None
             try:
-                answer = getattr(self, "do_" + request[0])(*request[1:])
+                what, argument, deadline = request
+                answer = getattr(self, "do_" + what)(argument, deadline)
             except LinkError as failure:
                 error = failure
 
@@ -62,19 +63,20 @@ class Peer:
         """Items that no read has asked for."""
         return len(self.items) + sum(len(items) for items in self.connections)
 
-    def do_now(self):
+    def do_now(self, _, __):
         return self.now
 
-    def do_sleep(self, ms):
+    def do_sleep(self, ms, _):
         assert ms >= 0
         self.slept.append(ms)
         self.now += ms
 
-    def do_close(self):
+    def do_close(self, _, __):
         self.closed += 1
         self.items = []
 
-    def do_open(self, name, port, deadline):
+    def do_open(self, host, deadline):
+        name, port = host
         assert isinstance(name, str) and isinstance(port, int)
         self.opened.append((name, port))
         self.items = self.connections.pop(0)

@@ -3,7 +3,6 @@
 from harness import Peer, raised
 from microdps import hub
 from microdps.device import first_send
-from microdps.dps import Assignment
 from microdps.errors import LinkError, ProtocolError, ServiceError
 from microdps.http import Connection
 
@@ -17,11 +16,10 @@ ACCEPTED = (
     b"Date: Wed, 31 Aug 2022 18:34:44 GMT\r\n"
     b"\r\n"
 )
-ASSIGNMENT = Assignment(HUB, "my-x509-device", "assigned", "")
 
 
 def send(peer, data, device_id="my-x509-device"):
-    return peer.run(hub.send(Connection(), HUB, device_id, data, 5000))
+    return peer.run(hub.send(Connection(), HUB, hub.path(device_id), data, 5000))
 
 
 def refused(status, body, fields=b""):
@@ -47,7 +45,7 @@ def test_messages_share_a_connection():
     peer = Peer([ACCEPTED] * 10)
     connection = Connection()
     for i in range(10):
-        peer.run(hub.send(connection, HUB, "d", {"i": i}, 5000))
+        peer.run(hub.send(connection, HUB, hub.path("d"), {"i": i}, 5000))
     assert len(peer.opened) == 1 and len(peer.sent) == 10
 
 
@@ -120,9 +118,9 @@ def test_answer_that_is_no_http():
 def test_hub_that_asks_late_is_told_apart():
     for code in ("alert", "closed"):
         peer = Peer([LinkError(code, HUB)])
-        flow = first_send(Connection(), ASSIGNMENT, {}, 5000)
+        flow = first_send(Connection(), HUB, "/x", {}, 5000)
         assert raised(peer.run, flow).args == ("late-certificate", HUB)
     for code in ("dns", "connect", "handshake", "server-certificate", "timeout-answer"):
         peer = Peer([LinkError(code, HUB)])
-        flow = first_send(Connection(), ASSIGNMENT, {}, 5000)
+        flow = first_send(Connection(), HUB, "/x", {}, 5000)
         assert raised(peer.run, flow).args == (code, HUB)
