@@ -10,9 +10,23 @@ from microdps.errors import Error
 VERBS = (certs, enroll, config, simulate, run, demo)
 
 
+class Help(argparse.HelpFormatter):
+    """Leaves an example on one line, so that it can be copied."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("example: ") else super()._fill_text(text, width, indent)
+
+
+class Parser(argparse.ArgumentParser):
+    """The verbs' parsers are of the same class."""
+
+    def __init__(self, **options):
+        super().__init__(formatter_class=Help, **options)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line: each verb's module adds its own part."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="microdps",
         description="Azure IoT Hub for MicroPython boards, by DPS and X.509 over HTTPS.",
         epilog="example: microdps simulate",

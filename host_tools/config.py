@@ -5,24 +5,28 @@ key.der, cert.der and roots.der.
 """
 
 import argparse
+import contextlib
 import getpass
+import hashlib
 import json
 import os
+import re
+import ssl
 import sys
 from pathlib import Path
 
 import certifi
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from host_tools import ToolError
 from host_tools.certs import der, load_certs, write_new
 from microdps import config as device_config
-from microdps.errors import Error
+from microdps.errors import Error, IdentityError
 from microdps.identity import Identity
 
 WIFI_PASSWORD = "MICRODPS_WIFI_PASSWORD"  # noqa: S105  the variable's name
 IDENTITY = Path("identity", "a")
+PEM = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 # What Azure's servers lead to, by SHA-256 thumbprint: DigiCert Global Root G2 and Microsoft RSA
 # Root Certificate Authority 2017 (Azure documentation, "TLS support in DPS").
@@ -42,12 +46,13 @@ def write_config(folder: Path, changes: dict) -> dict:
     if path.exists():
         try:
             before = json.loads(path.read_text())
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise ToolError(f"{path} is no JSON: mend it, or delete it") from error
+        if not isinstance(before, dict):
+            raise ToolError(f"{path} is no JSON object: mend it, or delete it")
     after = {**before, **changes}
     checked = device_config.check(after, str(path))
     write_new(folder, {path.name: (json.dumps(after, indent=2) + "\n").encode()}, force=True)
-    path.chmod(0o600)  # it may hold the Wi-Fi's password
     return checked
 
 
@@ -55,14 +60,15 @@ def roots(source: str) -> bytes:
     """The trusted roots as the device reads them: "azure", or those of a PEM or DER file."""
     if source != "azure":
         return der(*load_certs(Path(source)))
+    # Not all of certifi's are read as certificates: some draw warnings.
     found = {
-        cert.fingerprint(hashes.SHA256()).hex(): cert
-        for cert in x509.load_pem_x509_certificates(Path(certifi.where()).read_bytes())
+        hashlib.sha256(cert).hexdigest(): cert
+        for cert in map(ssl.PEM_cert_to_DER_cert, PEM.findall(Path(certifi.where()).read_text()))
     }
     missing = [thumbprint for thumbprint in AZURE_ROOTS if thumbprint not in found]
     if missing:
         raise ToolError(f"certifi has no root {missing[0]}: install another version of certifi")
-    return der(*(found[thumbprint] for thumbprint in AZURE_ROOTS))
+    return b"".join(found[thumbprint] for thumbprint in AZURE_ROOTS)
 
 
 def write_identity(folder: Path, certs: Path | None, roots_source: str | None) -> None:
@@ -112,17 +118,27 @@ def _run(args: argparse.Namespace) -> None:
     write_identity(args.out, args.identity, args.roots)
     try:
         identity = Identity.from_files(str(args.out / IDENTITY))
+        leaf = _readable(identity.chain(), identity.name("cert"))[0]
+        _readable(identity.roots(), identity.name("roots"))
     except Error as error:
         raise ToolError(f"config.json is good, the identity is not: {error}") from error
-    leaf = x509.load_der_x509_certificate(identity.chain()[0])
     until = f"{leaf.not_valid_after_utc:%F}"
     print(f"{args.out}: ready, {leaf.subject.rfc4514_string()} until {until}")
+
+
+def _readable(certs: list, name: str) -> list[x509.Certificate]:
+    """The device itself looks at no more than their lengths. Raises IdentityError."""
+    try:
+        return [x509.load_der_x509_certificate(cert) for cert in certs]
+    except ValueError as error:
+        raise IdentityError("unreadable", name) from error
 
 
 def _wifi_password() -> str:
     given = os.environ.get(WIFI_PASSWORD)
     if given is not None:
         return given
-    if not sys.stdin.isatty():
-        raise ToolError(f"no Wi-Fi password: set {WIFI_PASSWORD}, or run this in a terminal")
-    return getpass.getpass("Wi-Fi password: ")
+    if sys.stdin.isatty():
+        with contextlib.suppress(EOFError):
+            return getpass.getpass("Wi-Fi password: ")
+    raise ToolError(f"no Wi-Fi password: set {WIFI_PASSWORD}, or type it at a terminal")

@@ -28,7 +28,7 @@ def simulator(state: Path, *options: str) -> Iterator[dict[str, str]]:
 
     It is ended on the way out, by its process ID. Raises ToolError if it does not start.
     """
-    state.mkdir(parents=True, exist_ok=True)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)  # the log has the key in it
     log = state / "simulator.log"
     command = [sys.executable, "-m", "host_tools", "simulate", "--state", str(state)]
     with open(log, "wb") as output:

@@ -102,7 +102,15 @@ class Service:
             raise ToolError(
                 f"DPS refused to enroll {name}: HTTP {answer.status_code}, {answer.text.strip()}"
             )
-        return answer.json()
+        try:
+            kept = answer.json()
+            kept["provisioningStatus"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise ToolError(
+                f"{self._host} answered, but is no DPS: check the HostName of the connection"
+                " string"
+            ) from error
+        return kept
 
 
 def _reason(error: BaseException) -> str:
@@ -124,7 +132,12 @@ def connection_string(file: Path | None) -> str:
 
 
 def add_parser(verbs) -> None:
-    verb = verbs.add_parser("enroll", help="enroll devices with DPS", description=__doc__)
+    verb = verbs.add_parser(
+        "enroll",
+        help="enroll devices with DPS",
+        description=__doc__,
+        epilog="example: microdps enroll group group-01 --cert certs/intermediate.cert.pem",
+    )
     kinds = verb.add_subparsers(title="kinds", metavar="KIND", required=True)
     for name, text, cert in (
         ("individual", "one device, by its own certificate", "certs/device-01/cert.pem"),

@@ -13,9 +13,12 @@ SCHEME = "SharedAccessSignature"
 
 
 def signature(resource: str, expiry: str, key: str) -> str:
-    """Base64 of the HMAC-SHA256 over the resource and the expiry; the key is base64 as well."""
+    """Base64 of the HMAC-SHA256 over the resource and the expiry; the key is base64 as well.
+
+    Raises ValueError if it is not.
+    """
     text = f"{urllib.parse.quote(resource, safe='')}\n{expiry}"
-    digest = hmac.digest(base64.b64decode(key), text.encode(), hashlib.sha256)
+    digest = hmac.digest(base64.b64decode(key, validate=True), text.encode(), hashlib.sha256)
     return base64.b64encode(digest).decode()
 
 

@@ -15,11 +15,12 @@ def simulate(settings: Settings) -> None:
 
     running = start(settings, lambda line: print(line, flush=True))
     print(f"service API: {running.connection_string}")
-    print(
+    ready = (
         f"ready dps=https://{running.dps} hub=https://{running.hub}"
-        f" id_scope={running.id_scope} root={running.root}",
-        flush=True,
+        f" id_scope={running.id_scope} root={running.root}"
     )
+    # Not before the signal handlers are there: whoever reads the line may send a signal at once.
+    reactor.callWhenRunning(lambda: print(ready, flush=True))  # type: ignore
     reactor.run()  # type: ignore
 
 

@@ -59,7 +59,7 @@ class Call:
         """The body, a JSON object. Raises Refusal."""
         try:
             value = json.loads(self.body() or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
             # Inferred: the code; documented is status 400.

@@ -44,15 +44,12 @@ def enrollment_of(
         if at and not _issued(chain[at - 1], cert):
             raise _refusal("Invalid certificate.")
         found = store.enrolled(thumbprint(cert))
-        if found and _fits(found, at, registration_id):
+        # An individual enrollment is for the leaf alone, a group's certificate stands above it.
+        if found and (found[0] == "group") == (at > 0):
+            if found[0] == "individual" and found[1] != registration_id.lower():
+                raise _refusal("Invalid certificate.")
             return found
     raise _refusal("CA certificate not found")
-
-
-def _fits(found: tuple[str, str], at: int, registration_id: str) -> bool:
-    """An individual enrollment is for the leaf alone, a group's certificate stands above it."""
-    kind, name = found
-    return at > 0 if kind == "group" else at == 0 and name == registration_id.lower()
 
 
 def _in_its_time(cert: x509.Certificate) -> bool:

@@ -171,6 +171,8 @@ class Dps(Service):
         status = record.setdefault("provisioningStatus", "enabled")
         if status not in ("enabled", "disabled"):
             raise Refusal(400, 400004, "provisioningStatus is neither enabled nor disabled.")
+        if not isinstance(record.get("deviceId", ""), str):
+            raise Refusal(400, 400004, "deviceId is no text.")
         now = timestamp()
         record["etag"] = etag()
         record["createdDateTimeUtc"] = before["createdDateTimeUtc"] if before else now
@@ -187,7 +189,7 @@ class Dps(Service):
             expiry = given.get("se", "")
             signature = sas.signature(given.get("sr", ""), expiry, self.store.service_key)
             valid = (
-                hmac.compare_digest(signature, given.get("sig", ""))
+                hmac.compare_digest(signature.encode(), given.get("sig", "").encode())
                 and given.get("sr", "").lower() == (call.header("host") or "").lower()
                 and expiry.isdigit()
                 and int(expiry) > time.time()

@@ -1,6 +1,7 @@
 """Runs the simulated services on their ports."""
 
 import ipaddress
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +78,8 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
     """Listen on the ports → where. The reactor is not run yet. Raises ToolError."""
     try:
         store = Store(settings.state)
-    except OSError as error:
-        raise ToolError(f"cannot keep the state in {settings.state}: {error.strerror}") from error
+    except (OSError, sqlite3.Error) as error:
+        raise ToolError(f"cannot keep the state in {settings.state}: {error}") from error
     if settings.id_scope:
         store.set("id_scope", settings.id_scope)
     server = server_identity(settings.state)

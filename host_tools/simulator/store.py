@@ -82,7 +82,7 @@ class Store:
             self._db.execute("DELETE FROM enrolled_certs WHERE kind = ? AND id = ?", (kind, name))
             self._db.executemany(
                 "INSERT INTO enrolled_certs VALUES (?, ?, ?)",
-                [(thumbprint, kind, name) for thumbprint in thumbprints],
+                [(thumbprint, kind, name) for thumbprint in set(thumbprints)],
             )
 
     def enrollment(self, kind: str, name: str) -> dict | None:
