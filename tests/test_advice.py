@@ -8,7 +8,7 @@ from host_tools import FIRMWARE
 from microdps import advice
 from microdps.errors import Error, LinkError, ServiceError
 
-CLASSES = {"ConfigError", "IdentityError", "LinkError", "ProtocolError"}
+CLASSES = {"ConfigError", "IdentityError", "StateError", "LinkError", "ProtocolError"}
 
 # Codes that come from the services, not from the device's source.
 SERVICE = {code for code in advice.TABLE if isinstance(code, int)} | {"IotHubUnauthorizedAccess"}

@@ -29,6 +29,9 @@ TABLE = {
     "unreadable": ("TLS cannot read this file", _CONVERT + ", EC P-256 or RSA"),
     "chain-limit": ("the chain is over the 4096 bytes that TLS can send", "for smaller keys: EC"),
     "file-limit": ("the file is over 8192 bytes", _CONVERT),
+    # StateError
+    "damaged": ("the state file is damaged and counts as none", "the flash, if it happens again"),
+    "foreign": ("the state file is another device's and counts as none", "nothing, if you moved it"),
     # LinkError
     "wifi": ("the Wi-Fi was not joined within 20 s", "ssid, password, 2.4 GHz, and the distance"),
     "ntp": ("no time server answers", "that the network lets UDP port 123 out"),

@@ -1,23 +1,185 @@
-"""The device: it provisions itself and sends telemetry. Flows that decide, and Device, which runs
-them on a Link."""
+"""The device: it provisions itself and sends telemetry. Session holds the flows that decide (retry,
+wait, register anew; the rules are microdps.backoff's), Device runs them on a Link."""
 
-from microdps import dps, hub
-from microdps.errors import LinkError
-from microdps.http import Connection
+from microdps import backoff, dps, hub
+from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
+from microdps.http import NOW
 
 
-def first_send(connection, host: str, path: str, data, timeout_ms: int):
-    """Flow: the first message after DPS has accepted the certificate.
+class Session:
+    """What a device knows of DPS and its hub, and the flows that use it. No I/O of its own.
 
-    A hub that then breaks off after the request was written, without an answer, wanted the
-    certificate late: by TLS renegotiation, which stock MicroPython refuses.
+    connection   microdps.http.Connection
+    patience_ms  how long a call may go on trying; what is left to wait then, the next call waits
+    log          None, or a function that is handed a line of text
+    assignment   what DPS has assigned, or None
+    proven       has the assigned hub accepted a message since DPS assigned it?
     """
+
+    def __init__(self, connection, id_scope, registration_id, host, timeout_ms, log=None):
+        self.connection = connection
+        self.id_scope = id_scope
+        self.registration_id = registration_id
+        self.host = host
+        self.timeout_ms = timeout_ms
+        self.patience_ms = 60_000
+        self.log = log or (lambda line: None)
+        self.payload = None
+        self.proven = False
+        self.assignment = None
+        self.kept: dict = {}  # what else the state file holds
+        self._path = ""
+        self._failures = 0  # in a row, until a message is accepted
+        self._refusals = 0  # in a row, by DPS or the hub
+        self._not_before = 0  # no request until then
+
+    def assign(self, assignment, proven: bool = False):
+        """Take an assignment, or None for no longer having one."""
+        self.assignment = assignment
+        self.proven = proven
+        if assignment:
+            self._path = hub.path(assignment.device_id)
+
+    def provision(self):
+        """Flow: register with DPS and poll until assigned → Assignment.
+
+        Tries again within its patience where DPS asks for it (429, 5xx). Raises the last
+        ServiceError; ProtocolError and LinkError at once. The next call waits first, as
+        microdps.backoff says.
+        """
+        start = yield from self._wait()
+        while True:
+            try:
+                assignment = yield from dps.register(
+                    self.connection,
+                    self.host,
+                    self.id_scope,
+                    self.registration_id,
+                    self.timeout_ms,
+                    self.payload,
+                )
+                self.assign(assignment)
+                return assignment
+            except (ServiceError, ProtocolError, LinkError) as error:
+                step = backoff.dps_step(error)
+                self._failures += 1
+                if step == backoff.AGAIN:
+                    asked = isinstance(error, ServiceError) and error.status != 202
+                    wait = backoff.dps_delay_ms(self._failures, error)
+                    if (yield from self._pause(wait, error, start if asked else None)):
+                        continue
+                elif step == backoff.WAIT:
+                    yield from self._refused()
+                raise
+
+    def send(self, data, fields: bytes = b""):
+        """Flow: send one message, provisioning first if there is no assignment.
+
+        fields  header lines for the message's properties (microdps.properties)
+
+        Tries again within its patience as microdps.backoff says. Raises OutcomeUnknown, and the
+        last ServiceError, ProtocolError or LinkError; ValueError or TypeError for data that cannot
+        be sent. After an error the next call waits first, where that is due.
+        """
+        start = yield from self._wait()
+        renewed = False
+        while True:
+            if not self.assignment:
+                renewed = True
+                yield from self.provision()
+            try:
+                yield from hub.send(
+                    self.connection, self.assignment.hub, self._path, data, self.timeout_ms, fields
+                )
+                self.proven = True
+                self._failures = self._refusals = 0
+                return
+            except ServiceError as failure:
+                error = failure
+                step = backoff.hub_step(error)
+            except (LinkError, ProtocolError) as failure:
+                error = failure
+                self._told_apart(error)
+                step = backoff.AGAIN
+            if step == backoff.AGAIN:
+                self._failures += 1
+                if self._failures % backoff.LIMIT == 0:
+                    step = backoff.REGISTER
+                else:
+                    wait = backoff.delay_ms(self._failures, error)
+                    if (yield from self._pause(wait, error, start)):
+                        continue
+            if step == backoff.REGISTER:
+                self.assign(None)
+                if not renewed:
+                    self.log("registering anew: %s" % error)
+                    continue
+            if step in (backoff.REGISTER, backoff.WAIT):
+                yield from self._refused()
+            raise error
+
+    def _told_apart(self, error):
+        """Raise what a broken exchange with the hub means for the caller, if it means more.
+
+        A hub that breaks off after its first request was written, while DPS has accepted the same
+        certificate, wanted it late: by TLS renegotiation, which stock MicroPython refuses.
+        """
+        code, where = error.args
+        if isinstance(error, LinkError):
+            if not error.written:
+                return
+            if not self.proven and code in ("alert", "closed"):
+                raise LinkError("late-certificate", where)
+        raise OutcomeUnknown(code, where)
+
+    def _refused(self):
+        """Flow: let the next call wait, longer with each refusal in a row."""
+        self._refusals += 1
+        self._not_before = (yield NOW) + backoff.refused_ms(self._refusals)
+
+    def _wait(self):
+        """Flow: wait for as long as the last error asks → what time it is then."""
+        now = yield NOW
+        left = self._not_before - now
+        if left > 0:
+            if left > 1000:
+                self.log("waiting %d s, after the last error" % (left // 1000))
+            yield "sleep", left, None
+            now = yield NOW
+        return now
+
+    def _pause(self, ms: int, error, start):
+        """Flow: wait before trying again → True; False if that were over the patience of a call
+        which began at start (None: it has none). Then it is the next call that waits."""
+        now = yield NOW
+        if start is None or now + ms - start > self.patience_ms:
+            self._not_before = now + ms
+            return False
+        self.log("again in %d s: %s" % (ms // 1000, error))
+        yield "sleep", ms, None
+        return True
+
+
+def restore(path: str, session):
+    """Give a session its state file's contents. A damaged or foreign file is reported: it counts
+    as none, and is replaced, so that it is reported once."""
+    from microdps import state
+
     try:
-        yield from hub.send(connection, host, path, data, timeout_ms)
-    except LinkError as error:
-        if error.args[0] in ("alert", "closed"):
-            raise LinkError("late-certificate", error.args[1])
-        raise
+        state.restore(path, session)
+    except state.StateError as error:
+        session.log("error: %s" % error)
+        keep(path, session)
+
+
+def keep(path: str, session):
+    """Write a session's state file. Flash that cannot be written is no reason to stop sending."""
+    from microdps import state
+
+    try:
+        state.keep(path, session)
+    except OSError as error:
+        session.log("error: cannot write %s: %s" % (path, error))
 
 
 class Device:
@@ -27,8 +189,9 @@ class Device:
     id_scope         of the DPS instance
     registration_id  the common name of the device's certificate
     host             of DPS, with a port if it is not 443
-    timeout_ms       for each request; provisioning may take as long with all its polls
-    log              None, or a function that is handed a line of text for each answer
+    timeout_ms       for each request, and for each registration with all its polls
+    log              None, or a function that is handed a line of text for each answer and retry
+    state            path of the file that keeps the assignment over a reboot, or None
 
     An error leaves the device usable: call again.
     """
@@ -41,51 +204,70 @@ class Device:
         host: str = "global.azure-devices-provisioning.net",
         timeout_ms: int = 30_000,
         log=None,
+        state=None,
     ):
+        from microdps.http import Connection
         from microdps.link import Link  # the flows above run where there is no TLS as well
 
-        self._id_scope = id_scope
-        self._registration_id = registration_id
-        self._host = host
-        self._timeout_ms = timeout_ms
-        self._connection = Connection(log=log)
+        self._session = Session(
+            Connection(log=log), id_scope, registration_id, host, timeout_ms, log
+        )
         self._link = Link(identity)
-        self._proven = False  # has the assigned hub accepted a message of ours?
-        self._path = ""
-        self.assignment = None
+        self._state = state
+        if state:
+            restore(state, self._session)
 
-    def provision(self):
+    @property
+    def assignment(self):
+        """What DPS has assigned: .hub .device_id .status .substatus .payload; None before."""
+        return self._session.assignment
+
+    def provision(self, payload=None):
         """Register with DPS and poll until assigned → Assignment.
+
+        payload  a dict for a custom allocation, or None
 
         Raises ServiceError, ProtocolError, LinkError.
         """
-        self.assignment = None
-        self.assignment = self._link.run(
-            dps.register(
-                self._connection,
-                self._host,
-                self._id_scope,
-                self._registration_id,
-                self._timeout_ms,
-            )
-        )
-        self._path = hub.path(self.assignment.device_id)
-        self._proven = False
-        return self.assignment
+        self._session.payload = payload
+        try:
+            return self._link.run(self._session.provision())
+        finally:
+            self._keep()
 
-    def send(self, data):
+    def send(self, data, properties=None, **system):
         """Send one message: a dict becomes JSON, bytes and str go as they are.
 
+        properties  dict of the application's properties, or None
+        system      message_id, correlation_id, content_type, content_encoding: str
+
         Returns when the hub has accepted it. Provisions first if the device has no assignment.
-        Raises ServiceError, ProtocolError, LinkError; ValueError if data cannot become JSON.
+        Raises OutcomeUnknown, ServiceError, ProtocolError, LinkError; ValueError if data cannot
+        become JSON, or a property cannot be sent.
         """
-        assignment = self.assignment or self.provision()
-        send = hub.send if self._proven else first_send
-        flow = send(self._connection, assignment.hub, self._path, data, self._timeout_ms)
-        self._link.run(flow)
-        self._proven = True
+        fields = b""
+        if properties or system:
+            from microdps.properties import encode
+
+            fields = encode(properties, **system)
+        session = self._session
+        before = session.assignment if session.proven else None
+        try:
+            self._link.run(session.send(data, fields))
+        finally:
+            if before is None or session.assignment is not before:
+                self._keep()
+
+    def _keep(self):
+        if self._state:
+            keep(self._state, self._session)
+
+    def forget(self):
+        """Forget the assignment, in the state file as well: the next call registers anew."""
+        self._session.assign(None)
+        self._keep()
 
     def close(self):
         """Close the connection. The next call opens one again."""
-        self._connection.forget()
+        self._session.connection.forget()
         self._link.close()

@@ -14,7 +14,7 @@ from micropython import const
 
 from microdps.errors import ProtocolError, ServiceError
 from microdps.http import NOW, quote, split_host
-from microdps.service import FIELDS, check, parse
+from microdps.service import FIELDS, check, parse, retry_after_s
 
 _API = "?api-version=2021-06-01"
 
@@ -24,15 +24,20 @@ _POLL_MS = const(2200)
 # An operation ID is of some 60 characters.
 _OPERATION = const(256)
 
-Assignment = namedtuple("Assignment", ("hub", "device_id", "status", "substatus"))
+Assignment = namedtuple("Assignment", ("hub", "device_id", "status", "substatus", "payload"))
 
 
-def register(connection, host: str, id_scope: str, registration_id: str, timeout_ms: int):
+def register(
+    connection, host: str, id_scope: str, registration_id: str, timeout_ms: int, payload=None
+):
     """Flow: register the device and poll until it is assigned → Assignment.
+
+    payload  a dict for the custom allocation, or None
 
     hub        host name of the assigned IoT hub, with a port only in a simulation
     device_id  under which telemetry is to be sent; an individual enrollment may choose it
     substatus  "initialAssignment", …; "" if DPS gave none
+    payload    what a custom allocation returned, or None
 
     Raises ServiceError: DPS answered with an error, or the registration failed or is disabled
     (status 200 then). ProtocolError, LinkError. ServiceError("deadline") if the device was not
@@ -41,7 +46,10 @@ def register(connection, host: str, id_scope: str, registration_id: str, timeout
     start = yield NOW
     deadline = start + timeout_ms
     base = "/%s/registrations/%s/" % (quote(id_scope), quote(registration_id))
-    body = json.dumps({"registrationId": registration_id}).encode()
+    request = {"registrationId": registration_id}
+    if payload is not None:
+        request["payload"] = payload
+    body = json.dumps(request).encode()
     yield from connection.request("PUT", host, base + "register" + _API, FIELDS, body, timeout_ms)
     while True:
         check(connection, host, (200, 202))
@@ -54,19 +62,13 @@ def register(connection, host: str, id_scope: str, registration_id: str, timeout
         operation = _text(answer, "operationId", host)
         if not 0 < len(operation) <= _OPERATION:
             raise ProtocolError("answer", host + ": operationId")
-        wait = max(_POLL_MS, retry_after_ms(connection))
+        wait = max(_POLL_MS, retry_after_s(connection) * 1000)
         left = deadline - (yield NOW) - wait
         if left <= 0:
             raise ServiceError("deadline", host, connection.status, None, status, "")
         yield "sleep", wait, None
         path = base + "operations/" + quote(operation) + _API
         yield from connection.request("GET", host, path, FIELDS, None, left)
-
-
-def retry_after_ms(connection) -> int:
-    """The response's Retry-After in ms; 0 if it has none, or none in seconds."""
-    value = connection.header("retry-after") or b""
-    return int(value) * 1000 if value.isdigit() and len(value) < 7 else 0
 
 
 def _text(answer: dict, key: str, host: str) -> str:
@@ -94,7 +96,9 @@ def _assignment(answer: dict, host: str) -> Assignment:
     if not device_id:
         raise ProtocolError("answer", host + ": deviceId")
     substatus = state.get("substatus")
-    return Assignment(hub, device_id, "assigned", substatus if isinstance(substatus, str) else "")
+    if not isinstance(substatus, str):
+        substatus = ""
+    return Assignment(hub, device_id, "assigned", substatus, state.get("payload"))
 
 
 def _refusal(answer: dict, status: str, host: str) -> Exception:

@@ -25,11 +25,21 @@ class IdentityError(Error):
 
 class LinkError(Error):
     """The network or TLS failed. The connection is closed, the object usable: the next request
-    opens a new one. Whether the peer has acted on the request is unknown."""
+    opens a new one.
+
+    written  False if the peer cannot have seen the request: none of it, or only a part, was sent
+    """
+
+    written = False
 
 
 class ProtocolError(Error):
     """The answer breaks HTTP, JSON or one of our limits. Closed and usable, like LinkError."""
+
+
+class OutcomeUnknown(Error):
+    """The hub may have taken the message or not: it was sent, and no right answer came. It is not
+    sent again silently; the caller decides. Closed and usable, like LinkError."""
 
 
 class ServiceError(Error):
@@ -39,11 +49,13 @@ class ServiceError(Error):
     error_code   Azure's errorCode: an int, or a name from older hubs; None if there is none
     message      Azure's message, "" if none
     tracking_id  Azure's trackingId, "" if none
+    retry_s      seconds that the service asks to wait, 0 if it does not say
     """
 
-    def __init__(self, code, where: str, status: int, error_code, message, tracking_id: str):
+    def __init__(self, code, where: str, status: int, error_code, message, tracking_id, retry_s=0):
         super().__init__(code, where)
         self.status = status
         self.error_code = error_code
         self.message = message
         self.tracking_id = tracking_id
+        self.retry_s = retry_s

@@ -172,8 +172,10 @@ class Connection:
                 self.buf[n : n + len(body)] = body
                 n += len(body)
                 apart = None
+            written = False
             try:
                 yield "send", self.view[:n], deadline
+                written = True
                 if apart:
                     yield "send", apart, deadline
                 yield from self._response(method, host, deadline)
@@ -181,6 +183,7 @@ class Connection:
                 yield CLOSE
                 raise
             except LinkError as error:
+                error.written = error.written or written
                 # The server closed the kept connection just now. Only what changes nothing is
                 # asked again (RFC 9110, 9.2.2): once, for the next connection is no kept one.
                 if kept and method in ("GET", "HEAD") and error.args[0] == "closed":

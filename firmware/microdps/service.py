@@ -42,4 +42,11 @@ def check(response, where: str, good):
         tracking = tracking.replace("Tracking ID:", "")
     if not tracking:
         tracking = (response.header("x-ms-request-id") or b"").decode()
-    raise ServiceError(code or status, where, status, code, message or "", tracking)
+    retry_s = retry_after_s(response)
+    raise ServiceError(code or status, where, status, code, message or "", tracking, retry_s)
+
+
+def retry_after_s(response) -> int:
+    """The response's Retry-After in seconds; 0 if it has none, or none in seconds."""
+    value = response.header("retry-after") or b""
+    return int(value) if value.isdigit() and len(value) < 7 else 0

@@ -2,8 +2,7 @@
 
 from harness import Peer, raised
 from microdps import hub
-from microdps.device import first_send
-from microdps.errors import LinkError, ProtocolError, ServiceError
+from microdps.errors import ProtocolError, ServiceError
 from microdps.http import Connection
 
 HUB = "MyExampleHub.azure-devices.net"
@@ -113,14 +112,3 @@ def test_only_success_is_success():
 
 def test_answer_that_is_no_http():
     assert isinstance(raised(send, Peer([b"hello\r\n"]), {}), ProtocolError)
-
-
-def test_hub_that_asks_late_is_told_apart():
-    for code in ("alert", "closed"):
-        peer = Peer([LinkError(code, HUB)])
-        flow = first_send(Connection(), HUB, "/x", {}, 5000)
-        assert raised(peer.run, flow).args == ("late-certificate", HUB)
-    for code in ("dns", "connect", "handshake", "server-certificate", "timeout-answer"):
-        peer = Peer([LinkError(code, HUB)])
-        flow = first_send(Connection(), HUB, "/x", {}, 5000)
-        assert raised(peer.run, flow).args == (code, HUB)

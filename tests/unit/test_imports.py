@@ -58,6 +58,18 @@ def test_board():
     imports("board")
 
 
+def test_backoff():
+    imports("backoff")
+
+
+def test_state():
+    imports("state")
+
+
+def test_properties():
+    imports("properties")
+
+
 def test_link():
     imports("link")
 

@@ -23,7 +23,8 @@ for (const release of process.argv.slice(2)) {
   console.log(`MicroPython ${release}`);
   copy(micropython.FS, "firmware");
   copy(micropython.FS, "tests/unit");
-  micropython.runPython(`
+  try {
+    micropython.runPython(`
 import sys
 assert sys.implementation.version[:3] == tuple(map(int, "${release}".split(".")))
 assert sys.maxsize == 2 ** 31 - 1
@@ -32,6 +33,10 @@ try:
 except SystemExit as stop:
     code = stop.args[0]
 `);
+  } catch (error) {
+    console.error(error.message); // a stack trace would show the whole of micropython.mjs
+    process.exit(1);
+  }
   failed ||= micropython.globals.get("code") !== 0;
 }
 process.exit(process.argv.length > 2 && !failed ? 0 : 1);

@@ -1,0 +1,97 @@
+"""What must survive a reboot, in one small file: the assignment and the identity in use.
+
+The file is JSON, preceded by its CRC-32, and replaced whole: written beside its place, then renamed
+over it, so that a power cut leaves the old one or the new one. A file that is damaged, or written
+for another device, counts as none.
+"""
+
+import binascii
+import json
+import os
+
+from microdps.dps import Assignment
+from microdps.errors import Error
+
+# No state is larger; more would be no file of ours.
+_FILE = 2048
+
+
+class StateError(Error):
+    """The state file is damaged or another device's. It is treated as none."""
+
+
+def load(path: str, owner: str) -> dict:
+    """Read the state of a device → dict, empty if there is none.
+
+    owner  what the state was written for: ID scope, registration ID and host
+
+    Raises StateError("damaged"), StateError("foreign"): once, for the next save() replaces it.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_FILE + 1)
+    except OSError:
+        return {}
+    crc, _, text = data.partition(b" ")
+    try:
+        if len(data) > _FILE or crc != _crc(text):
+            raise ValueError
+        state = json.loads(text)
+        if not isinstance(state, dict):
+            raise ValueError
+    except ValueError:  # a UnicodeError is one
+        raise StateError("damaged", path)
+    if state.pop("owner", None) != owner:
+        raise StateError("foreign", path)
+    return state
+
+
+def save(path: str, owner: str, state: dict):
+    """Replace the state of a device. Raises OSError if it cannot be written; the old one stays."""
+    whole = dict(state)
+    whole["owner"] = owner
+    text = json.dumps(whole).encode()
+    with open(path + ".new", "wb") as file:
+        file.write(_crc(text) + b" " + text)
+    os.rename(path + ".new", path)
+
+
+def restore(path: str, session):
+    """Give a microdps.device.Session what its device knew before the reboot.
+
+    Raises StateError, OSError is none: a file that is not there is no state.
+    """
+    state = load(path, _owner(session))
+    hub, device_id = state.pop("hub", None), state.pop("device_id", None)
+    if isinstance(hub, str) and isinstance(device_id, str):
+        substatus = state.pop("substatus", "")
+        session.assign(Assignment(hub, device_id, "assigned", substatus, None), state.pop("proven", False))
+    session.kept = state
+
+
+def keep(path: str, session):
+    """Save what the device knows now. Raises OSError."""
+    state = dict(session.kept)
+    if session.assignment:
+        state["hub"] = session.assignment.hub
+        state["device_id"] = session.assignment.device_id
+        state["substatus"] = session.assignment.substatus
+        state["proven"] = session.proven
+    save(path, _owner(session), state)
+
+
+def _owner(session) -> str:
+    return "%s/%s@%s" % (session.id_scope, session.registration_id, session.host)
+
+
+def forget(path: str):
+    """Delete the state, if there is one."""
+    for name in (path, path + ".new"):
+        try:
+            os.remove(name)
+        except OSError:
+            pass
+
+
+def _crc(text: bytes) -> bytes:
+    return b"%08x" % (binascii.crc32(text) & 0xFFFFFFFF)

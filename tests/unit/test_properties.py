@@ -1,0 +1,31 @@
+"""Message properties: the names and texts of the hub's documentation, and nothing that splits."""
+
+from harness import raised
+from microdps.properties import encode
+
+
+def test_documented_headers():
+    assert encode({"alert": "true"}) == b"iothub-app-alert: true\r\n"
+    assert encode(None, message_id="m-1") == b"iothub-messageid: m-1\r\n"
+    assert encode(None, correlation_id="c 2") == b"iothub-correlationid: c 2\r\n"
+    assert encode({}, content_type="application/json") == (
+        b"iothub-contenttype: application/json\r\n"
+    )
+    assert encode({}, content_encoding="utf-8") == b"iothub-contentencoding: utf-8\r\n"
+    assert encode(None) == b""
+
+
+def test_what_cannot_be_a_property():
+    for properties in (
+        {"": "x"},
+        {"a b": "x"},
+        {"a:": "x"},
+        {"a\r\n": "x"},
+        {"\u00e4": "x"},
+        {"a": "x\r\nEvil: y"},
+        {"a": "\u00e4"},
+        {"a": "\x00"},
+    ):
+        assert isinstance(raised(encode, properties), ValueError), properties
+    assert isinstance(raised(lambda: encode(None, message_id="x" * 129)), ValueError)
+    assert isinstance(raised(lambda: encode(None, priority="1")), ValueError)

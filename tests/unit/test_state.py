@@ -1,0 +1,132 @@
+"""The state file: kept whole, and a damaged or foreign one counts as none."""
+
+import json
+import os
+
+from harness import raised
+from microdps import device as device_module
+from microdps import state
+from microdps.device import Session
+from microdps.dps import Assignment
+from microdps.http import Connection
+
+FILE = "state-under-test.json"
+OWNER = "0ne1/device-01@dps"
+
+
+def session(registration_id="device-01"):
+    return Session(Connection(64), "0ne1", registration_id, "dps", 1000, lines.append)
+
+
+lines = []  # what the sessions of the running test have logged
+
+
+def clean(test):
+    """Delete the file before and after a test."""
+
+    def run():
+        del lines[:]
+        state.forget(FILE)
+        try:
+            test()
+        finally:
+            state.forget(FILE)
+
+    return run
+
+
+@clean
+def test_no_file_is_no_state():
+    assert state.load(FILE, OWNER) == {}
+
+
+@clean
+def test_what_was_saved_is_loaded():
+    state.save(FILE, OWNER, {"hub": "h", "n": 1})
+    assert state.load(FILE, OWNER) == {"hub": "h", "n": 1}
+    state.save(FILE, OWNER, {"hub": "other"})
+    assert state.load(FILE, OWNER) == {"hub": "other"}
+    assert FILE + ".new" not in os.listdir(".")
+
+
+@clean
+def test_file_of_another_device_is_foreign():
+    state.save(FILE, OWNER, {"hub": "h"})
+    assert raised(state.load, FILE, "0ne1/device-02@dps").args == ("foreign", FILE)
+
+
+@clean
+def test_every_damage_is_noticed():
+    state.save(FILE, OWNER, {"hub": "hub.example", "device_id": "d"})
+    with open(FILE, "rb") as file:
+        good = file.read()
+    damaged = [good[:at] for at in range(len(good))] + [good + b" ", good + b"x" * 5000]
+    for at in range(len(good)):
+        flipped = bytearray(good)
+        flipped[at] ^= 1
+        damaged.append(bytes(flipped))
+    for data in damaged:
+        with open(FILE, "wb") as file:
+            file.write(data)
+        error = raised(state.load, FILE, OWNER)
+        assert isinstance(error, state.StateError), data
+        assert error.args == ("damaged", FILE), data
+
+
+@clean
+def test_whole_file_that_is_no_object_is_damaged():
+    for text in (b"[]", b"5", b"null", b'"x"'):
+        with open(FILE, "wb") as file:
+            file.write(state._crc(text) + b" " + text)
+        assert raised(state.load, FILE, OWNER).args == ("damaged", FILE)
+
+
+@clean
+def test_power_cut_before_the_rename_leaves_the_old_state():
+    state.save(FILE, OWNER, {"hub": "old"})
+    with open(FILE + ".new", "wb") as file:
+        file.write(b"half of the n")
+    assert state.load(FILE, OWNER) == {"hub": "old"}
+    state.save(FILE, OWNER, {"hub": "new"})
+    assert state.load(FILE, OWNER) == {"hub": "new"}
+
+
+@clean
+def test_session_goes_on_where_it_was():
+    before = session()
+    before.assign(Assignment("hub.example:1", "Thing", "assigned", "initialAssignment", None), True)
+    before.kept = {"slot": "b"}
+    state.keep(FILE, before)
+    after = session()
+    state.restore(FILE, after)
+    assert after.assignment == before.assignment
+    assert after.proven
+    assert after.kept == {"slot": "b"}
+
+
+@clean
+def test_damaged_state_is_reported_once():
+    with open(FILE, "wb") as file:
+        file.write(b"rubbish")
+    one = session()
+    device_module.restore(FILE, one)
+    assert one.assignment is None
+    assert len(lines) == 1
+    assert lines[0].startswith("error: " + FILE + ": the state file is damaged")
+    device_module.restore(FILE, session())
+    assert len(lines) == 1
+
+
+@clean
+def test_state_that_cannot_be_written_is_reported_and_no_reason_to_stop():
+    device_module.keep("no-such-folder/state.json", session())
+    assert len(lines) == 1 and "no-such-folder/state.json" in lines[0]
+
+
+@clean
+def test_file_is_readable_by_a_person():
+    state.save(FILE, OWNER, {"hub": "h"})
+    with open(FILE) as file:
+        crc, _, text = file.read().partition(" ")
+    assert len(crc) == 8
+    assert json.loads(text)["hub"] == "h"
