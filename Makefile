@@ -19,7 +19,7 @@ setup: $(VENV)/interpreter.done ## set up the virtual environment in .venv
 demo: setup ## the main job: simulator, MicroPython device, 10 messages (ENROLLMENT=group|individual)
 	@$(BIN)/microdps demo $(if $(ENROLLMENT),--enrollment $(ENROLLMENT))
 
-test: setup $(VENV)/test.done ## run all tests
+test: setup $(VENV)/test.done build/stubs ## run all tests
 	@$(BIN)/python -m pytest
 
 test-versions: ## the unit tests on other MicroPython releases, 32-bit (needs Node.js)

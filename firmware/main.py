@@ -1,55 +1,104 @@
 """What a deployed board runs: join the network, set the clock, provision, send telemetry.
 
 Everything that differs from board to board is in config.json and identity/a; what to send is in
-app.py. The same file runs on a computer, where there is no Wi-Fi to join.
+app.py. The same file runs on a computer, where there is no Wi-Fi to join, and the first error ends
+it. A board reports an error and goes on.
 """
 
+import gc
+import random
 import sys
 import time
 
 import app
 
-from microdps import board, config
+from microdps import config
+from microdps.board import PRESENT, Board
 from microdps.device import Device
-from microdps.errors import Error
+from microdps.errors import ConfigError, Error, IdentityError
 from microdps.identity import Identity
+from microdps.journal import Journal
 
 
-def main() -> int:
-    settings = config.load("config.json")
-    board.join(settings["wifi"])
-    log = print if settings["log"] == "info" else None
+def read():
+    """What to send → dict, or None: a fault of app.py is reported, and no reason to stop."""
+    try:
+        return app.read()
+    except Exception as error:
+        print("error: app.py:")
+        sys.print_exception(error) if PRESENT else print(repr(error))
+        return None
+
+
+def send(device, board, wifi, data):
+    """Send one message, the Wi-Fi joined again if it was lost."""
+    board.join(wifi) if PRESENT else None
+    if not device.assignment:
+        board.spread(random)
+        assignment = device.provision()
+        print("assigned to %s as %s" % (assignment.hub, assignment.device_id))
+    device.send(data)
+
+
+def main(board, settings, journal) -> int:
     device = Device(
         Identity.from_files("identity/a"),
         settings["id_scope"],
         settings["registration_id"],
         settings["host"],
-        log=log,
+        log=print if settings["log"] == "info" else None,
+        state="state.json",
+        feed=board.feed,
     )
-    assignment = device.provision()
-    print("assigned to %s as %s" % (assignment.hub, assignment.device_id))
+    if not PRESENT:
+        board.join(settings["wifi"])
     sent = 0
     while True:
-        device.send(app.read())
-        sent += 1
-        if sent == settings["messages"]:
-            break
-        time.sleep(settings["interval_s"])
-    print("done: %d messages sent" % sent)
-    return 0
+        start = time.time()
+        data = read()
+        if data is not None:
+            board.show("working")
+            try:
+                send(device, board, settings["wifi"], data)
+                sent += 1
+                board.show("done")
+            except Error as error:
+                journal.note(error)
+                board.show("error")
+                if not PRESENT:
+                    raise
+                print("error:", error)
+        if sent and sent == settings["messages"]:
+            print("done: %d messages sent" % sent)
+            return 0
+        left = settings["interval_s"] - (time.time() - start)
+        board.sleep(int(max(0, left) * 1000))
 
 
 def run() -> int:
+    board = None
+    gc.collect()  # what compiling has left behind
     try:
-        return main()
+        settings = config.load("config.json")
+        board = Board(settings["led"], settings["watchdog_s"])
+        return main(board, settings, Journal("errors.json"))
+    except (ConfigError, IdentityError) as error:
+        print("error:", error)  # nothing that waiting would mend
+        if board:
+            board.show("error")
+        return 1
     except Error as error:
         print("error:", error)
+        return 1
     except KeyboardInterrupt:
         print("stopped")
-    return 1
+        return 1
+    finally:
+        if board:
+            board.stop()
 
 
 if __name__ == "__main__":
     code = run()
-    if not board.PRESENT:
+    if not PRESENT:
         sys.exit(code)  # on a board that would restart it, and register again and again

@@ -31,7 +31,10 @@ TABLE = {
     "file-limit": ("the file is over 8192 bytes", _CONVERT),
     # StateError
     "damaged": ("the state file is damaged and counts as none", "the flash, if it happens again"),
-    "foreign": ("the state file is another device's and counts as none", "nothing, if you moved it"),
+    "foreign": (
+        "the state file is another device's and counts as none",
+        "nothing, if you moved it",
+    ),
     # LinkError
     "wifi": ("the Wi-Fi was not joined within 20 s", "ssid, password, 2.4 GHz, and the distance"),
     "ntp": ("no time server answers", "that the network lets UDP port 123 out"),

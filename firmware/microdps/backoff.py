@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | DPS | 429, 5xx | again: Retry-After, else back-off of 5 s at least |
 | DPS | a link error, a broken answer, too late | the caller is told; again after back-off |
-| DPS | failed, disabled | final |
+| DPS | failed, disabled | final: a later call waits a day |
 | DPS | any other refusal | wait: 1 minute, doubling to 24 hours |
 | hub | 408, 429, 5xx | the same hub again: Retry-After, else back-off |
 | hub | a link error before a byte was written | the same hub again, after back-off |
@@ -14,12 +14,12 @@
 | hub | any other status: the message is at fault | final |
 | hub | ten failures in a row | register anew |
 
-Whatever a call has no patience left to wait for, it tells its caller, and the next call waits first
+What a call has no patience left to wait for, it tells its caller, and the next call waits first
 (microdps.device).
 
-Sources: Azure documentation, "Best practices for large-scale device deployments with DPS" (2025-08),
-"IoT Hub Device reprovisioning concepts", "Manage device reconnections"; the bounds of Retry-After
-are azure-iot-sdk-c's (prov_transport.h), which discards what lies outside, where we clamp.
+Sources: Azure documentation, "Best practices for large-scale device deployments with DPS", "IoT
+Hub Device reprovisioning concepts", "Manage device reconnections". The bounds of Retry-After are
+azure-iot-sdk-c's (prov_transport.h), which discards what lies outside; we clamp it.
 """
 
 import random
@@ -67,14 +67,14 @@ def hub_step(error) -> str:
 def delay_ms(failures: int, error, least_ms: int = 0) -> int:
     """How long to wait after so many failures in a row, the last being error.
 
-    Retry-After, from 1 to 300 s, if the service gave one; else a random time up to 1 s doubled with
-    each failure, up to 300 s ("full jitter").
+    Retry-After, from 1 to 300 s, if the service gave one; else a random time up to 1 s, which
+    doubles with each failure up to 300 s ("full jitter").
     """
     retry_s = getattr(error, "retry_s", 0)
     if retry_s:
         return min(max(retry_s, _RETRY_AFTER_LEAST_S), _RETRY_AFTER_MOST_S) * 1000
     most = min(_FIRST_MS << min(failures - 1, 9), _MOST_MS)
-    return max(least_ms, random.randrange(most + 1))
+    return max(least_ms, random.randrange(most + 1))  # noqa: S311
 
 
 def dps_delay_ms(failures: int, error) -> int:

@@ -7,6 +7,8 @@ wifi             {"ssid": …, "password": …}; without it no Wi-Fi is joined
 interval_s       seconds between two messages; default 60
 messages         number of messages after which the program ends; 0, the default: never
 log              "info": a line for each request; "error": errors only
+    led              GPIO number of an LED, lit while the device works; -1, the default: none
+    watchdog_s       seconds without a step after which the board is reset; 0: never; default 120
 """
 
 import json
@@ -23,6 +25,8 @@ KEYS: dict = {
     "interval_s": ((int, float), 60),
     "messages": ((int,), 0),
     "log": ((str,), "info"),
+    "led": ((int,), -1),
+    "watchdog_s": ((int,), 120),
 }
 LOGS = ("info", "error")
 
@@ -79,6 +83,10 @@ def _valid(key: str, value) -> bool:
         )
     if key == "log":
         return value in LOGS
+    if key == "watchdog_s":
+        return value == 0 or 60 <= value <= 3600  # a request may take 30 s
+    if key == "led":
+        return -1 <= value <= 100
     return key not in ("interval_s", "messages") or 0 <= value < 2**30
 
 

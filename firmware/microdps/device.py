@@ -1,5 +1,5 @@
-"""The device: it provisions itself and sends telemetry. Session holds the flows that decide (retry,
-wait, register anew; the rules are microdps.backoff's), Device runs them on a Link."""
+"""The device: it provisions itself and sends telemetry. Session holds the flows that decide
+(retry, wait, register anew: the rules are microdps.backoff's), Device runs them on a Link."""
 
 from microdps import backoff, dps, hub
 from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
@@ -68,8 +68,8 @@ class Session:
                     wait = backoff.dps_delay_ms(self._failures, error)
                     if (yield from self._pause(wait, error, start if asked else None)):
                         continue
-                elif step == backoff.WAIT:
-                    yield from self._refused()
+                else:
+                    yield from self._refused(step == backoff.FINAL)
                 raise
 
     def send(self, data, fields: bytes = b""):
@@ -94,13 +94,13 @@ class Session:
                 self.proven = True
                 self._failures = self._refusals = 0
                 return
-            except ServiceError as failure:
+            except (ServiceError, LinkError, ProtocolError) as failure:
                 error = failure
-                step = backoff.hub_step(error)
-            except (LinkError, ProtocolError) as failure:
-                error = failure
-                self._told_apart(error)
                 step = backoff.AGAIN
+                if isinstance(error, ServiceError):
+                    step = backoff.hub_step(error)
+                else:
+                    self._told_apart(error)
             if step == backoff.AGAIN:
                 self._failures += 1
                 if self._failures % backoff.LIMIT == 0:
@@ -132,9 +132,9 @@ class Session:
                 raise LinkError("late-certificate", where)
         raise OutcomeUnknown(code, where)
 
-    def _refused(self):
-        """Flow: let the next call wait, longer with each refusal in a row."""
-        self._refusals += 1
+    def _refused(self, final: bool = False):
+        """Flow: let the next call wait, longer with each refusal in a row; a day after a final."""
+        self._refusals += 12 if final else 1
         self._not_before = (yield NOW) + backoff.refused_ms(self._refusals)
 
     def _wait(self):
@@ -192,6 +192,7 @@ class Device:
     timeout_ms       for each request, and for each registration with all its polls
     log              None, or a function that is handed a line of text for each answer and retry
     state            path of the file that keeps the assignment over a reboot, or None
+    feed             None, or a function that is called between steps: for a watchdog
 
     An error leaves the device usable: call again.
     """
@@ -205,6 +206,7 @@ class Device:
         timeout_ms: int = 30_000,
         log=None,
         state=None,
+        feed=None,
     ):
         from microdps.http import Connection
         from microdps.link import Link  # the flows above run where there is no TLS as well
@@ -213,6 +215,7 @@ class Device:
             Connection(log=log), id_scope, registration_id, host, timeout_ms, log
         )
         self._link = Link(identity)
+        self._link.feed = feed
         self._state = state
         if state:
             restore(state, self._session)

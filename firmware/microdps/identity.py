@@ -118,11 +118,13 @@ class Identity:
         name = self.name(part)
         try:
             with open(name, "rb") as file:
-                data = file.read(_FILE + 1)
+                size = file.seek(0, 2)
+                if size > _FILE:
+                    raise IdentityError("file-limit", name)
+                file.seek(0)
+                data = file.read(size)
         except OSError:
             raise IdentityError("missing", name)
-        if len(data) > _FILE:
-            raise IdentityError("file-limit", name)
         if data[:10] == b"-----BEGIN":
             raise IdentityError("pem", name)
         return data

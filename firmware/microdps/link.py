@@ -68,6 +68,7 @@ class Link:
         self._raw = self._tls = None
         self._where = ""
         self._written = False  # has this connection carried a byte of ours, so is TLS set up?
+        self.feed = None  # called between steps, and once a second in a sleep: for a watchdog
         self._now = 0
         self._ticks = ticks_ms()
 
@@ -95,7 +96,14 @@ class Link:
         return self._now
 
     def sleep(self, ms: int, _):
-        sleep_ms(ms)
+        while ms > 0:
+            self._fed()
+            sleep_ms(min(ms, 1000))
+            ms -= 1000
+
+    def _fed(self):
+        if self.feed:
+            self.feed()
 
     def close(self, _=None, __=None):
         """Close the connection, if there is one."""
@@ -147,6 +155,7 @@ class Link:
 
     def _wait(self, stream, flags: int, deadline: int, phase: str) -> int:
         """Wait until the stream is ready → the flags that poll gave. Raises LinkError if late."""
+        self._fed()
         self._poll.register(stream, flags)
         try:
             while True:

@@ -1,8 +1,8 @@
 """What must survive a reboot, in one small file: the assignment and the identity in use.
 
-The file is JSON, preceded by its CRC-32, and replaced whole: written beside its place, then renamed
-over it, so that a power cut leaves the old one or the new one. A file that is damaged, or written
-for another device, counts as none.
+The file is JSON, preceded by its CRC-32, and replaced whole: written beside its place, then
+renamed over it, so that a power cut leaves the old one or the new one. A file that is damaged, or
+written for another device, counts as none.
 """
 
 import binascii
@@ -65,7 +65,9 @@ def restore(path: str, session):
     hub, device_id = state.pop("hub", None), state.pop("device_id", None)
     if isinstance(hub, str) and isinstance(device_id, str):
         substatus = state.pop("substatus", "")
-        session.assign(Assignment(hub, device_id, "assigned", substatus, None), state.pop("proven", False))
+        session.assign(
+            Assignment(hub, device_id, "assigned", substatus, None), state.pop("proven", False)
+        )
     session.kept = state
 
 

@@ -34,6 +34,8 @@ def test_defaults():
         "interval_s": 60,
         "messages": 0,
         "log": "info",
+        "led": -1,
+        "watchdog_s": 120,
     }
 
 
@@ -45,6 +47,8 @@ def test_all_keys():
         interval_s=0.5,
         messages=10,
         log="error",
+        led=2,
+        watchdog_s=0,
     )
     assert config.check(given) == given
 
@@ -91,6 +95,10 @@ def test_each_wrong_value_names_its_key():
         ("messages", 1.5, "type"),
         ("messages", -1, "value"),
         ("log", "loud", "value"),
+        ("led", -2, "value"),
+        ("led", "2", "type"),
+        ("watchdog_s", 5, "value"),
+        ("watchdog_s", 90.5, "type"),
         ("wi-fi", {}, "unknown-key"),
     ):
         error = raised(config.check, changed(key, value), "c")

@@ -1,4 +1,4 @@
-"""A device's life under a clock of its own: retries, re-registration, refusals, unknown outcomes."""
+"""A device's life under a clock of its own: retries, refusals, unknown outcomes."""
 
 import random
 
@@ -231,9 +231,9 @@ def test_hub_that_is_always_busy_is_not_registered_for_all_the_time():
 
 def test_failed_and_disabled_are_final_and_say_why():
     for status, message in ((b"failed", "because"), (b"disabled", "")):
-        body = (
-            b'{"operationId":"o","status":"%s","registrationState":{"errorMessage":"%s"}}'
-            % (status, message.encode())
+        body = b'{"operationId":"o","status":"%s","registrationState":{"errorMessage":"%s"}}' % (
+            status,
+            message.encode(),
         )
         world = World([answer(200, body)], [OK])
         error = raised(send, world, session())
@@ -345,8 +345,10 @@ def test_properties_are_header_lines_of_the_message():
 
 
 def test_payload_goes_to_dps_and_comes_back():
-    body = assigned().split(b"\r\n\r\n")[1].replace(
-        b'"substatus"', b'"payload":{"site":"north"},"substatus"'
+    body = (
+        assigned()
+        .split(b"\r\n\r\n")[1]
+        .replace(b'"substatus"', b'"payload":{"site":"north"},"substatus"')
     )
     world = World([answer(200, body)], [OK])
     device = session()

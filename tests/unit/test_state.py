@@ -94,7 +94,9 @@ def test_power_cut_before_the_rename_leaves_the_old_state():
 @clean
 def test_session_goes_on_where_it_was():
     before = session()
-    before.assign(Assignment("hub.example:1", "Thing", "assigned", "initialAssignment", None), True)
+    before.assign(
+        Assignment("hub.example:1", "Thing", "assigned", "initialAssignment", None), True
+    )
     before.kept = {"slot": "b"}
     state.keep(FILE, before)
     after = session()

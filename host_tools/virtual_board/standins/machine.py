@@ -1,0 +1,66 @@
+"""machine: pins and timers that print, a watchdog that counts, resets that end the process."""
+
+import sys
+
+PWRON_RESET = 1
+HARD_RESET = 2
+WDT_RESET = 3
+DEEPSLEEP_RESET = 4
+SOFT_RESET = 5
+
+
+def reset_cause():
+    return SOFT_RESET
+
+
+def reset():
+    print("machine: reset")
+    sys.exit(0)
+
+
+class Pin:
+    IN = 1
+    OUT = 3
+
+    def __init__(self, id, mode=-1):
+        self._id = id
+        self._value = 0
+
+    def value(self, x=None):
+        if x is None:
+            return self._value
+        if x != self._value:
+            print("machine: pin", self._id, "on" if x else "off")
+        self._value = 1 if x else 0
+        return None
+
+
+class Timer:
+    """Keeps its callback; nothing runs it but fire()."""
+
+    ONE_SHOT = 0
+    PERIODIC = 1
+    running: dict = {}
+
+    def __init__(self, id):
+        self._id = id
+
+    def init(self, *, mode=PERIODIC, period=-1, callback=None):
+        print("machine: timer", self._id, "every", period, "ms")
+        Timer.running[self._id] = callback
+
+    def deinit(self):
+        Timer.running.pop(self._id, None)
+
+    def fire(self):
+        Timer.running[self._id](self)
+
+
+class WDT:
+    fed = 0
+
+    def __init__(self, *, id=0, timeout=5000):
+        print("machine: watchdog of", timeout, "ms")
+
+    def feed(self):
+        WDT.fed += 1

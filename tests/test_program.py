@@ -1,0 +1,196 @@
+"""main.py as a board runs it: with stand-ins for the modules that only a board has."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from host_tools import CHECKOUT, config, interpreter, run
+from host_tools.simulator.store import Store
+
+STANDINS = CHECKOUT / "host_tools" / "virtual_board" / "standins"
+HEAP = "192k"  # the program is compiled on the board here; deployed, it is not
+
+
+class BoardFolder:
+    """A device's folder, which main.py runs in as on a board's file system."""
+
+    def __init__(self, simulator, folder, name):
+        self.folder = folder
+        self.simulator = simulator
+        self.name = name
+        identity = simulator.device(name).parent.parent
+        config.write_identity(folder, identity, str(simulator.root))
+        self.configure(
+            id_scope=simulator.id_scope,
+            registration_id=name,
+            host=simulator.dps,
+            interval_s=0.05,
+            messages=3,
+            wifi={"ssid": "home", "password": "x"},
+        )
+        run.lay(folder)
+
+    def configure(self, **changes):
+        config.write_config(self.folder, changes)
+
+    def start(self):
+        return subprocess.Popen(
+            [*interpreter.micropython(HEAP).command, "main.py"],
+            cwd=self.folder,
+            env={**os.environ, "MICROPYPATH": f"{STANDINS}:.frozen"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def boot(self) -> str:
+        """Run to the end → what it printed."""
+        with self.start() as process:
+            return process.communicate(timeout=60)[0]
+
+    def requests(self) -> list[str]:
+        store = Store(self.simulator.state)
+        rows = [r for r in store.requests() if f"/{self.name}/" in r["path"]]
+        store.close()
+        return [r["method"] for r in rows]
+
+    def errors(self) -> list[dict]:
+        return json.loads((self.folder / "errors.json").read_text())
+
+
+@pytest.fixture
+def board(simulator, tmp_path, request):
+    name = request.node.name.removeprefix("test_")[:50].strip("_").replace("_", "-")
+    return BoardFolder(simulator, tmp_path / "board", name)
+
+
+def test_joins_sets_the_clock_and_sends(board):
+    shown = board.boot()
+    assert "Wi-Fi: joined as" in shown
+    assert "clock: set to" in shown
+    assert shown.count("204 in") == 3
+    assert "done: 3 messages sent" in shown
+    assert shown.count("Wi-Fi: joining") == 1
+
+
+def test_reboot_goes_straight_to_the_hub(board):
+    board.boot()
+    assert board.requests() == ["PUT", "GET", "POST", "POST", "POST"]
+    shown = board.boot()
+    assert board.requests() == ["PUT", "GET"] + ["POST"] * 6
+    assert "register" not in shown
+
+
+def test_damaged_state_is_reported_once_and_replaced(board):
+    board.boot()
+    (board.folder / "state.json").write_text("rubbish")
+    assert "the state file is damaged" in board.boot()
+    assert "state file" not in board.boot()
+    assert board.requests().count("PUT") == 2
+
+
+def test_led_and_watchdog(board):
+    board.configure(led=2, watchdog_s=60)
+    shown = board.boot()
+    assert "machine: watchdog of 60000 ms" in shown
+    assert shown.count("machine: pin 2 on") == 3
+    assert shown.count("machine: pin 2 off") == 3
+    # At the REPL, too, the watchdog is fed.
+    assert "machine: timer 1 every 10000 ms" in shown
+
+
+def test_fault_of_app_py_is_reported_and_no_reason_to_stop(board):
+    (board.folder / "app.py").write_text(
+        "calls = []\n"
+        "def read():\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 2:\n"
+        "        raise ZeroDivisionError('sensor')\n"
+        "    return {'n': len(calls)}\n"
+    )
+    shown = board.boot()
+    assert "error: app.py:" in shown
+    assert "ZeroDivisionError: sensor" in shown
+    assert "done: 3 messages sent" in shown
+
+
+def test_wifi_that_is_not_there_is_reported_and_tried_again(board):
+    board.configure(wifi={"ssid": "gone", "password": "wrong"})
+    source = board.folder / "microdps" / "board.py"
+    source.write_text(source.read_text().replace("_JOIN_MS = 20_000", "_JOIN_MS = 200"))
+    process = board.start()
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if sum("the Wi-Fi was not joined" in line for line in seen) == 2:
+            break
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=30)[0]
+    assert "stopped" in rest
+    (entry,) = board.errors()
+    assert (entry["code"], entry["where"]) == ("wifi", "gone")
+    assert entry["free"] > 0
+    assert entry["idf_free"] == 120000
+
+
+def test_time_server_that_does_not_answer_is_reported(board):
+    with open(board.folder / "boot.py", "w") as file:
+        file.write("import ntptime\nntptime.host = 'wrong'\n")
+    main = (board.folder / "main.py").read_text()
+    (board.folder / "main.py").write_text("import boot\n" + main)
+    process = board.start()
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if "no time server answers" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert "UDP port 123" in seen
+
+
+def test_ctrl_c_stops_cleanly(board):
+    board.configure(messages=0, interval_s=30)
+    process = board.start()
+    for line in process.stdout:
+        if "204 in" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    rest = process.communicate(timeout=30)[0]
+    assert time.monotonic() - start < 5
+    assert "stopped" in rest
+    assert "Traceback" not in rest
+    assert process.returncode == 0
+
+
+def test_quiet_log_shows_errors_only(board):
+    board.configure(log="error")
+    shown = board.boot()
+    assert "204 in" not in shown
+    assert "done: 3 messages sent" in shown
+
+
+def test_errors_are_kept_counted_and_rate_limited(board):
+    """A refused registration: told each time, written once in a minute."""
+    board.configure(registration_id="somebody-else", messages=0)
+    process = board.start()
+    for line in process.stdout:
+        if "the certificate was not accepted" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    (entry,) = board.errors()
+    assert entry["code"] == 401002
+    assert entry["count"] == 1
+    assert len(entry["tracking_id"]) == 36
+    assert entry["utc"].startswith("20")
+
+
+def test_broken_config_stops_the_program_and_names_the_key(board):
+    (board.folder / "config.json").write_text('{"id_scope": "0ne1"}')
+    assert "config.json: registration_id: this key is missing" in board.boot()
