@@ -12,7 +12,7 @@ import time
 
 import app
 
-from microdps import config
+from microdps import certificate, config
 from microdps.board import PRESENT, Board
 from microdps.device import Device
 from microdps.errors import ConfigError, Error, IdentityError
@@ -30,19 +30,24 @@ def read():
         return None
 
 
-def send(device, board, wifi, data):
+def send(device, board, wifi, data, expiry):
     """Send one message, the Wi-Fi joined again if it was lost."""
     board.join(wifi) if PRESENT else None
     if not device.assignment:
         board.spread(random)
         assignment = device.provision()
         print("assigned to %s as %s" % (assignment.hub, assignment.device_id))
-    device.send(data)
+    note = certificate.warning(expiry)
+    if note:
+        print("certificate:", note)
+    device.send(data, {"certificate": note} if note else None)
 
 
 def main(board, settings, journal) -> int:
+    identity = Identity.from_files("identity/a")
+    expiry = certificate.not_after(identity.chain()[0], identity.name("cert"))
     device = Device(
-        Identity.from_files("identity/a"),
+        identity,
         settings["id_scope"],
         settings["registration_id"],
         settings["host"],
@@ -59,7 +64,7 @@ def main(board, settings, journal) -> int:
         if data is not None:
             board.show("working")
             try:
-                send(device, board, settings["wifi"], data)
+                send(device, board, settings["wifi"], data, expiry)
                 sent += 1
                 board.show("done")
             except Error as error:

@@ -4,10 +4,10 @@ import argparse
 import os
 import sys
 
-from host_tools import ToolError, certs, config, demo, enroll, run, simulate
+from host_tools import ToolError, certs, config, demo, enroll, explain, run, simulate, status
 from microdps.errors import Error
 
-VERBS = (certs, enroll, config, simulate, run, demo)
+VERBS = (certs, enroll, config, simulate, run, demo, status, explain)
 
 
 class Help(argparse.HelpFormatter):

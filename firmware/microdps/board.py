@@ -17,6 +17,9 @@ PRESENT = network is not None
 # An access point that is near is joined within 5 s; DHCP can take some seconds more.
 _JOIN_MS = 20_000
 
+# ESP_ERR_NVS_INVALID_LENGTH (esp-idf, nvs.h).
+_TOO_SHORT = -0x110C
+
 # How often the LED blinks after an error, and how often the watchdog is fed at the REPL.
 _BLINK_MS = 300
 _FEED_MS = 10_000
@@ -121,6 +124,30 @@ class Board:
         except OSError:
             raise LinkError("ntp", ntptime.host)
         print("clock: set to %d-%02d-%02d %02d:%02d:%02d UTC" % time.gmtime()[:6])
+
+
+def read_blob(place, limit: int):
+    """A blob of the non-volatile storage → bytes, or None if it is over the limit.
+
+    place  namespace and key, at most 15 characters each
+
+    Nothing tells a blob's length, and a buffer that is too small is refused: it doubles.
+    Raises OSError if there is no such blob.
+    """
+    from esp32 import NVS
+
+    namespace, key = place
+    storage = NVS(namespace)
+    size = 512
+    while size <= limit:
+        buffer = bytearray(size)
+        try:
+            return bytes(buffer[: storage.get_blob(key, buffer)])
+        except OSError as error:
+            if error.args[0] != _TOO_SHORT:
+                raise
+        size *= 2
+    return None
 
 
 def idf_free() -> int:

@@ -6,6 +6,7 @@ and with its behaviour: certificates as DER, each load appending; non-blocking r
 that return None; ValueError for a refused server certificate; TLS 1.2 and no renegotiation.
 """
 
+import asyncio
 import select
 import ssl
 import sys
@@ -36,6 +37,29 @@ def _trust(context: ssl.SSLContext, cert: bytes) -> None:
         context.load_verify_locations(cadata=cert)
     except ssl.SSLError as error:
         raise ValueError("invalid cert") from error
+
+
+async def sleep_async(ms: int) -> None:
+    await asyncio.sleep(ms / 1000)
+
+
+async def wait_for_ms(awaitable, timeout_ms: int):
+    return await asyncio.wait_for(awaitable, timeout_ms / 1000)
+
+
+async def ready(stream, flags: int) -> None:
+    """Wait until a stream can be read or written; an SSLSocket knows which it waits for."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+    reads = (getattr(stream, "waits_for", 0) or flags) == select.POLLIN
+    add, remove = (
+        (loop.add_reader, loop.remove_reader) if reads else (loop.add_writer, loop.remove_writer)
+    )
+    add(stream.fileno(), lambda: done.done() or done.set_result(None))
+    try:
+        await done
+    finally:
+        remove(stream.fileno())
 
 
 class SSLContext:
@@ -75,7 +99,6 @@ class SSLContext:
                 sock.dup(),  # CPython's takes the socket away, MicroPython's leaves it usable
                 server_hostname=server_hostname,
                 do_handshake_on_connect=do_handshake_on_connect,
-                suppress_ragged_eofs=False,
             )
         )
 

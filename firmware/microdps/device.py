@@ -209,16 +209,20 @@ class Device:
         feed=None,
     ):
         from microdps.http import Connection
-        from microdps.link import Link  # the flows above run where there is no TLS as well
 
         self._session = Session(
             Connection(log=log), id_scope, registration_id, host, timeout_ms, log
         )
-        self._link = Link(identity)
+        self._link = self._driver(identity)
         self._link.feed = feed
         self._state = state
         if state:
             restore(state, self._session)
+
+    def _driver(self, identity):
+        from microdps.link import Link  # the flows above run where there is no TLS as well
+
+        return Link(identity)
 
     @property
     def assignment(self):
@@ -233,10 +237,11 @@ class Device:
         Raises ServiceError, ProtocolError, LinkError.
         """
         self._session.payload = payload
+        before = self._before()
         try:
             return self._link.run(self._session.provision())
         finally:
-            self._keep()
+            self._after(before)
 
     def send(self, data, properties=None, **system):
         """Send one message: a dict becomes JSON, bytes and str go as they are.
@@ -245,21 +250,30 @@ class Device:
         system      message_id, correlation_id, content_type, content_encoding: str
 
         Returns when the hub has accepted it. Provisions first if the device has no assignment.
-        Raises OutcomeUnknown, ServiceError, ProtocolError, LinkError; ValueError if data cannot
-        become JSON, or a property cannot be sent.
+        Raises OutcomeUnknown, ServiceError, ProtocolError, LinkError; ValueError or TypeError if
+        the data or a property cannot be sent.
         """
-        fields = b""
-        if properties or system:
-            from microdps.properties import encode
-
-            fields = encode(properties, **system)
-        session = self._session
-        before = session.assignment if session.proven else None
+        fields = self._fields(properties, system)
+        before = self._before()
         try:
-            self._link.run(session.send(data, fields))
+            self._link.run(self._session.send(data, fields))
         finally:
-            if before is None or session.assignment is not before:
-                self._keep()
+            self._after(before)
+
+    def _fields(self, properties, system) -> bytes:
+        if not properties and not system:
+            return b""
+        from microdps.properties import encode
+
+        return encode(properties, **system)
+
+    def _before(self):
+        """What the state file holds, if that is all there is to keep."""
+        return self._session.assignment if self._session.proven else None
+
+    def _after(self, before):
+        if before is None or self._session.assignment is not before:
+            self._keep()
 
     def _keep(self):
         if self._state:

@@ -77,54 +77,77 @@ def public_part(key: bytes, name: str) -> bytes:
 class Identity:
     """Key, chain and roots, read when they are asked for: a board keeps them in TLS's memory only.
 
-    folder  path of the folder with key.der, cert.der and roots.der
+    read  a function that is handed what name() returned, and returns the part's bytes
+    name  a function that is handed "key", "cert" or "roots" and returns where that part lies
     """
 
-    def __init__(self, folder: str):
-        self._folder = folder
+    def __init__(self, read, name):
+        self._read = read
+        self.name = name
 
     @classmethod
     def from_files(cls, folder: str):
-        """The identity in a folder, checked: all three parts are there, and the key is the leaf's.
+        """The identity in a folder with key.der, cert.der and roots.der, checked.
 
         Raises IdentityError, which names the file.
         """
-        identity = cls(folder)
-        key = identity.key()
-        if public_part(key, identity.name("key")) not in identity.chain()[0]:
-            raise IdentityError("mismatch", identity.name("key"))
-        identity.roots()
-        return identity
+        return cls(_read_file, lambda part: "%s/%s.der" % (folder, part))._checked()
 
-    def name(self, part: str) -> str:
-        """Where the part "key", "cert" or "roots" comes from."""
-        return "%s/%s.der" % (self._folder, part)
+    @classmethod
+    def from_nvs(cls, namespace: str):
+        """The identity in the blobs key, cert and roots of a namespace of the ESP32's non-volatile
+        storage, checked. esp-idf-nvs-partition-gen makes them with the encoding binary.
+
+        Raises IdentityError, which names the blob.
+        """
+        return cls(_read_blob, lambda part: "nvs:%s/%s" % (namespace, part))._checked()
+
+    def _checked(self):
+        """All three parts are there, and the key is the leaf's."""
+        name = self.name("key")
+        if public_part(self.key(), name) not in self.chain()[0]:
+            raise IdentityError("mismatch", name)
+        self.roots()
+        return self
 
     def key(self) -> bytes:
-        return self._read("key")
+        return self._part("key")
 
     def chain(self) -> list:
         """The leaf, then its issuers. Raises IdentityError if that is more than TLS can send."""
         name = self.name("cert")
-        chain = split(self._read("cert"), name)
+        chain = split(self._part("cert"), name)
         if 7 + sum(len(cert) + 3 for cert in chain) > _CHAIN:
             raise IdentityError("chain-limit", name)
         return chain
 
     def roots(self) -> list:
-        return split(self._read("roots"), self.name("roots"))
+        return split(self._part("roots"), self.name("roots"))
 
-    def _read(self, part: str) -> bytes:
+    def _part(self, part: str) -> bytes:
         name = self.name(part)
         try:
-            with open(name, "rb") as file:
-                size = file.seek(0, 2)
-                if size > _FILE:
-                    raise IdentityError("file-limit", name)
-                file.seek(0)
-                data = file.read(size)
+            data = self._read(name)
         except OSError:
             raise IdentityError("missing", name)
         if data[:10] == b"-----BEGIN":
             raise IdentityError("pem", name)
         return data
+
+
+def _read_file(name: str) -> bytes:
+    with open(name, "rb") as file:
+        size = file.seek(0, 2)
+        if size > _FILE:
+            raise IdentityError("file-limit", name)
+        file.seek(0)
+        return file.read(size)
+
+
+def _read_blob(name: str) -> bytes:
+    from microdps.board import read_blob
+
+    data = read_blob(name[4:].split("/"), _FILE)
+    if data is None:
+        raise IdentityError("file-limit", name)
+    return data

@@ -113,23 +113,85 @@ class Link:
         self._tls = self._raw = None
 
     def open(self, host, deadline: int):
-        self.close()
-        name, port = host
-        self._where = "%s:%d" % host
-        if time.gmtime()[0] < _FIRST_YEAR:
-            raise LinkError("clock", self._where)
-        try:
-            addresses = socket.getaddrinfo(name, port, 0, socket.SOCK_STREAM)
-        except OSError:
-            raise LinkError("dns", self._where)
+        addresses = self._resolve(host)
         while True:
             try:
-                self._connect(addresses.pop(0), deadline)
+                self._begin(addresses.pop(0))
+                self._connected(self._wait(self._raw, select.POLLOUT, deadline, "connect"))
                 break
             except LinkError:
                 self.close()
                 if not addresses:
                     raise
+        self._wrap(host[0])
+
+    def send(self, buffer, deadline: int):
+        view = memoryview(buffer)
+        done = 0
+        while done < len(view):
+            n = self._write(view[done:])
+            done += n
+            if not n:
+                self._wait(self._tls, select.POLLOUT, deadline, self._phase())
+
+    def recv(self, buffer, deadline):
+        while True:
+            n = self._read(buffer)
+            if n is not None or deadline is None:
+                return n
+            # Nothing is buffered now, so the raw socket tells; the wrapper would poll in steps.
+            self._wait(self._raw, select.POLLIN, deadline, "answer")
+
+    def _wait(self, stream, flags: int, deadline: int, phase: str) -> int:
+        """Wait until the stream is ready → the flags that poll gave. Raises LinkError if late."""
+        self._fed()
+        self._poll.register(stream, flags)
+        try:
+            while True:
+                for event in self._poll.poll(self._left(deadline, phase)):
+                    return event[1]
+        finally:
+            self._poll.unregister(stream)
+
+    # What follows never waits; microdps.aio shares it.
+
+    def _left(self, deadline: int, phase: str) -> int:
+        left = deadline - self.now()
+        if left <= 0:
+            raise LinkError("timeout-" + phase, self._where)
+        return left
+
+    def _phase(self) -> str:
+        return "answer" if self._written else "handshake"
+
+    def _resolve(self, host) -> list:
+        """Addresses of a host, as getaddrinfo gives them. The clock must be set by now."""
+        self.close()
+        self._where = "%s:%d" % host
+        if time.gmtime()[0] < _FIRST_YEAR:
+            raise LinkError("clock", self._where)
+        try:
+            return socket.getaddrinfo(host[0], host[1], 0, socket.SOCK_STREAM)
+        except OSError:
+            raise LinkError("dns", self._where)
+
+    def _begin(self, address):
+        """Begin to connect."""
+        self._raw = raw = socket.socket(address[0], address[1])
+        raw.setblocking(False)
+        try:
+            raw.setsockopt(_TCP, _NODELAY, 1)
+            raw.connect(address[-1])
+        except OSError as error:
+            if error.errno not in _IN_PROGRESS:
+                raise LinkError("connect", "%s: %s" % (self._where, error))
+
+    def _connected(self, flags: int):
+        if flags & (select.POLLERR | select.POLLHUP):
+            raise LinkError("connect", self._where)
+
+    def _wrap(self, name: str):
+        """Put TLS on the connection. The first write does the handshake."""
         gc.collect()  # Mbed TLS wants some 40 kB, which an old connection may still hold
         self._written = False
         try:
@@ -139,59 +201,20 @@ class Link:
         except OSError as error:
             self._fail(error)
 
-    def _connect(self, address, deadline: int):
-        self._raw = raw = socket.socket(address[0], address[1])
-        raw.setblocking(False)
+    def _write(self, view) -> int:
         try:
-            raw.setsockopt(_TCP, _NODELAY, 1)
-            raw.connect(address[-1])
+            n = self._tls.write(view) or 0
+        except (OSError, ValueError) as error:
+            self._fail(error)
+        if n:
+            self._written = True
+        return n
+
+    def _read(self, buffer):
+        try:
+            return self._tls.readinto(buffer)
         except OSError as error:
-            if error.errno not in _IN_PROGRESS:
-                raise LinkError("connect", "%s: %s" % (self._where, error))
-        if self._wait(raw, select.POLLOUT, deadline, "connect") & (
-            select.POLLERR | select.POLLHUP
-        ):
-            raise LinkError("connect", self._where)
-
-    def _wait(self, stream, flags: int, deadline: int, phase: str) -> int:
-        """Wait until the stream is ready → the flags that poll gave. Raises LinkError if late."""
-        self._fed()
-        self._poll.register(stream, flags)
-        try:
-            while True:
-                left = deadline - self.now()
-                if left <= 0:
-                    raise LinkError("timeout-" + phase, self._where)
-                for event in self._poll.poll(left):
-                    return event[1]
-        finally:
-            self._poll.unregister(stream)
-
-    def send(self, buffer, deadline: int):
-        view = memoryview(buffer)
-        done = 0
-        while done < len(view):
-            try:
-                n = self._tls.write(view[done:])
-            except (OSError, ValueError) as error:
-                self._fail(error)
-            if n:
-                self._written = True
-                done += n
-            else:
-                phase = "answer" if self._written else "handshake"
-                self._wait(self._tls, select.POLLOUT, deadline, phase)
-
-    def recv(self, buffer, deadline):
-        while True:
-            try:
-                n = self._tls.readinto(buffer)
-            except OSError as error:
-                self._fail(error)
-            if n is not None or deadline is None:
-                return n
-            # Nothing is buffered now, so the raw socket tells; the wrapper would poll in steps.
-            self._wait(self._raw, select.POLLIN, deadline, "answer")
+            self._fail(error)
 
     def _fail(self, error):
         """Raise the LinkError for an exception of the TLS socket.

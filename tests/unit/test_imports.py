@@ -4,7 +4,7 @@ import sys
 
 from harness import Skip
 
-NEEDS = {"link": ("tls", "socket", "select"), "client": ("tls", "socket", "select")}
+NEEDS = {name: ("tls", "socket", "select") for name in ("link", "client", "aio")}
 
 
 def imports(name):
@@ -68,6 +68,22 @@ def test_state():
 
 def test_properties():
     imports("properties")
+
+
+def test_journal():
+    imports("journal")
+
+
+def test_certificate():
+    imports("certificate")
+
+
+def test_status():
+    imports("status")
+
+
+def test_aio():
+    imports("aio")
 
 
 def test_link():

@@ -1,0 +1,77 @@
+"""When a certificate expires: the one thing that the device reads in its own. Loaded on use.
+
+Source: RFC 5280, 4.1: Certificate, TBSCertificate, Validity, Time.
+"""
+
+import time
+
+from micropython import const
+
+from microdps.errors import IdentityError
+from microdps.identity import element
+
+_VERSION = const(0xA0)
+_INTEGER = const(0x02)
+_UTC_TIME = const(0x17)
+_GENERALIZED_TIME = const(0x18)
+
+# From so many days ahead on, messages say that the certificate expires.
+_WARN_DAYS = const(30)
+
+
+def not_after(cert: bytes, name: str) -> str:
+    """The last moment of a certificate's validity, in UTC → "YYYY-MM-DD HH:MM:SS".
+
+    Raises IdentityError if the certificate cannot be read so far.
+    """
+    at = element(cert, 0, name)[0]
+    at = element(cert, at, name)[0]
+    if cert[at : at + 1] == bytes((_VERSION,)):
+        at = element(cert, at, name, _VERSION)[1]
+    at = element(cert, at, name, _INTEGER)[1]  # serial number
+    at = element(cert, at, name)[1]  # signature algorithm
+    at = element(cert, at, name)[1]  # issuer
+    at = element(cert, at, name)[0]  # validity
+    at = _time(cert, at, name)[1]
+    start, end = _time(cert, at, name)
+    digits = cert[start : end - 1]
+    if len(digits) == 12:
+        digits = (b"19" if digits >= b"50" else b"20") + digits  # RFC 5280, 4.1.2.5.1
+    if len(digits) != 14 or not digits.isdigit() or cert[end - 1 : end] != b"Z":
+        raise IdentityError("not-der", name)
+    text = digits.decode()
+    return "%s-%s-%s %s:%s:%s" % (
+        text[:4],
+        text[4:6],
+        text[6:8],
+        text[8:10],
+        text[10:12],
+        text[12:14],
+    )
+
+
+def _time(cert: bytes, at: int, name: str):
+    tag = _GENERALIZED_TIME if cert[at : at + 1] == bytes((_GENERALIZED_TIME,)) else _UTC_TIME
+    return element(cert, at, name, tag)
+
+
+def days_left(moment: str) -> int:
+    """Whole days from today to a moment as not_after() gives it; negative if it has passed."""
+    today = time.gmtime()
+    return _day(int(moment[:4]), int(moment[5:7]), int(moment[8:10])) - _day(*today[:3])
+
+
+def warning(moment: str):
+    """What to say of a certificate that expires at a moment: None until 30 days before."""
+    days = days_left(moment)
+    if days > _WARN_DAYS:
+        return None
+    return ("expires %s" if days >= 0 else "expired %s") % moment[:10]
+
+
+def _day(year: int, month: int, day: int) -> int:
+    """A number for each day, one more than the day before (Gregorian, the year from March on)."""
+    if month < 3:
+        year -= 1
+        month += 12
+    return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month - 457) // 5 + day

@@ -1,0 +1,75 @@
+"""What a board has to say to the engineer who comes at night. `microdps status` runs it."""
+
+import gc
+import os
+import sys
+import time
+
+from microdps import board, certificate, config, journal, state
+from microdps.errors import Error
+from microdps.identity import Identity
+
+
+def show():
+    """Print firmware, clock, memory, configuration, assignment, certificate, and last errors."""
+    machine = getattr(sys.implementation, "_machine", sys.platform)
+    print("firmware: %s on %s" % (sys.version.split("; ")[-1], machine))
+    print("clock: %d-%02d-%02d %02d:%02d:%02d UTC" % time.gmtime()[:6])
+    gc.collect()
+    if hasattr(gc, "mem_free"):
+        print("free: %d bytes, IDF heap %d bytes" % (gc.mem_free(), board.idf_free()))
+    _section(_assignment)
+    _section(_certificate)
+    _section(_errors)
+
+
+def reset():
+    """Forget the assignment and the last errors: the next start registers anew."""
+    state.forget("state.json")
+    for name in ("errors.json", "errors.json.new"):
+        try:
+            os.remove(name)
+        except OSError:
+            pass
+    print("forgotten: the assignment and the last errors")
+
+
+def _section(section):
+    """What cannot be read is said, and the rest is shown."""
+    try:
+        section()
+    except Error as error:
+        print("error:", error)
+
+
+def _assignment():
+    settings = config.load("config.json")
+    owner = "%s/%s@%s" % (settings["id_scope"], settings["registration_id"], settings["host"])
+    print("device:", owner)
+    kept = state.load("state.json", owner)
+    if "hub" in kept:
+        print("assigned to %s as %s" % (kept["hub"], kept["device_id"]))
+    else:
+        print("assigned: not yet")
+
+
+def _certificate():
+    identity = Identity.from_files("identity/a")
+    moment = certificate.not_after(identity.chain()[0], identity.name("cert"))
+    print("certificate: until %s UTC, %d days" % (moment, certificate.days_left(moment)))
+
+
+def _errors():
+    entries = journal.load("errors.json")
+    print("errors: %d" % len(entries))
+    for entry in entries:
+        print(
+            "  %s UTC  %s  %s  %s  %d times"
+            % (
+                entry["utc"],
+                entry["code"],
+                entry["where"],
+                entry.get("tracking_id") or "-",
+                entry["count"],
+            )
+        )

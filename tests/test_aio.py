@@ -1,0 +1,80 @@
+"""microdps.aio: the same device under asyncio, on both interpreters, over real TLS."""
+
+import json
+
+import pytest
+
+import peers
+from bench.bench import Dps, answer
+from conftest import run_program
+from host_tools import certs
+from host_tools.simulator.store import Store
+
+PERIOD_MS = 50
+
+
+def blink(which, simulator, name, mode, host=None):
+    return run_program(
+        which,
+        "blink.py",
+        simulator.device(name),
+        simulator.id_scope,
+        name,
+        host or simulator.dps,
+        mode,
+    )
+
+
+def test_provisions_and_sends(simulator, which):
+    result = blink(which, simulator, f"aio-{which.name}", "send")
+    assert result.lines[:2] == [f"assigned aio-{which.name}", "sent 2"]
+
+
+def test_can_be_cancelled_anywhere_and_stays_usable(simulator, which):
+    name = f"aio-cancel-{which.name}"
+    result = blink(which, simulator, name, "cancel")
+    assert result.lines[:2] == [f"assigned {name}", "sent 2"]
+    store = Store(simulator.state)
+    bodies = [json.loads(m[3]) for m in store.messages() if m[1] == name]
+    store.close()
+    assert [body for body in bodies if "i" in body] == [{"i": 1}, {"i": 2}]
+
+
+def test_errors_are_the_same(simulator, which):
+    result = blink(which, simulator, f"aio-error-{which.name}", "send", "dps.invalid")
+    assert result.error[:2] == ["LinkError", "dns"]
+
+
+@pytest.mark.parametrize("slow_ms", [400])
+def test_other_task_keeps_its_rhythm_while_a_slow_hub_answers(simulator, which, tmp_path, slow_ms):
+    root = certs.issue("slow root", ca=True)
+    context = peers.server_context(tmp_path, root)
+    peers.require_client(context, simulator.intermediate)
+    name = f"aio-slow-{which.name}"
+    identity = simulator.device(name)
+    (identity / "roots.der").write_bytes(certs.der(root.cert))
+
+    def hub(connection):
+        while peers.read_request(connection):
+            # A byte at a time, for as long as slow_ms.
+            text = answer("204")
+            peers.drip(connection, text, slow_ms / 1000 / len(text))
+
+    def dps(connection):
+        service = Dps(hub_port)
+        service.requests = 2  # assigned at once
+        while head := peers.read_request(connection):
+            connection.sendall(service.respond(head))
+
+    with (
+        peers.listening(peers.tls(context, hub)) as hub_port,
+        peers.listening(peers.tls(context, dps)) as dps_port,
+    ):
+        result = run_program(
+            which, "blink.py", identity, "0ne1", name, f"localhost:{dps_port}", "send"
+        )
+    assert result.lines[1] == "sent 2"
+    _, beats, longest_ms = result.lines[2].split()
+    # Two messages of 400 ms; a TLS handshake computes for some ms without a pause.
+    assert int(beats) >= 2 * slow_ms // PERIOD_MS - 2
+    assert int(longest_ms) < 3 * PERIOD_MS

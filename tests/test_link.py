@@ -1,0 +1,116 @@
+"""The corners of MicroPython's TLS sockets, on the real interpreter and over real TLS."""
+
+import socket
+import struct
+import subprocess
+
+import pytest
+
+import peers
+from conftest import run_program
+from host_tools import certs, interpreter
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture
+def peer(simulator, tmp_path, request, which):
+    """Make a server from what it does with a connection, and an identity that trusts it."""
+    root = certs.issue("peer root", ca=True)
+    name = f"link-{abs(hash(request.node.name)) % 10**9}"
+    identity = simulator.device(name)
+    (identity / "roots.der").write_bytes(certs.der(root.cert))
+    context = peers.server_context(tmp_path, root)
+    peers.require_client(context, simulator.intermediate)
+
+    def serve(handle):
+        return peers.listening(peers.tls(context, handle))
+
+    serve.identity = identity
+    return serve
+
+
+def results(which, peer, port, count, timeout_ms=5000):
+    urls = [f"https://localhost:{port}/{i}" for i in range(count)]
+    lines = run_program(which, "request.py", peer.identity, timeout_ms, *urls).lines
+    return [" ".join(line.split()[:3]) for line in lines]
+
+
+def test_time_out_is_sticky_for_the_socket_and_not_for_the_client(which, peer):
+    """After a time-out every later read of that TLS socket fails: a new one must be opened."""
+    connections = []
+
+    def handle(connection):
+        connections.append(connection)
+        peers.read_request(connection)
+        if len(connections) == 1:
+            peers.until_closed(connection)
+        else:
+            connection.sendall(OK)
+            peers.until_closed(connection)
+
+    with peer(handle) as port:
+        assert results(which, peer, port, 2, 700) == [
+            "error LinkError timeout-answer",
+            "response 200 b'ok'",
+        ]
+    assert len(connections) == 2
+
+
+def test_end_without_close_notify_is_no_short_body(which, peer):
+    """A FIN alone looks like a clean end to MicroPython: only the framing tells."""
+    answers = [
+        OK[:-1],
+        OK[:20],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+    ]
+
+    def handle(connection):
+        peers.read_request(connection)
+        connection.sendall(answers.pop(0))
+        # Closed by the caller without unwrap(): no close_notify.
+
+    with peer(handle) as port:
+        assert results(which, peer, port, 3) == ["error ProtocolError truncated"] * 3
+
+
+def test_reset_instead_of_an_answer(which, peer):
+    def handle(connection):
+        peers.read_request(connection)
+        linger = struct.pack("ii", 1, 0)  # close() sends a reset
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+    with peer(handle) as port:
+        assert results(which, peer, port, 1) == ["error LinkError closed"]
+
+
+def test_tls_socket_has_no_settimeout():
+    """So a deadline that changes after wrapping needs select.poll, on every release."""
+    code = "import tls; print(hasattr(tls.SSLContext(tls.PROTOCOL_TLS_CLIENT), 'settimeout'))"
+    command = [*interpreter.micropython().command, "-c", code]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def chain_of(simulator, name, total):
+    """A device below the enrolled intermediate whose chain has so many bytes, or a few less.
+
+    The rest of it are certificates that TLS sends all the same.
+    """
+    device = certs.issue(name, simulator.intermediate)
+    issuers = [simulator.intermediate.cert]
+    room = total - 7 - sum(len(certs.der(c)) + 3 for c in (device.cert, *issuers))
+    filler = certs.issue("x" * 30, ca=True)
+    size = len(certs.der(filler.cert)) + 3
+    issuers += [filler.cert] * (room // size)
+    return device, issuers
+
+
+def test_chain_up_to_the_limit_is_sent_and_a_longer_one_is_not_loaded(simulator, which):
+    name = f"long-chain-{which.name}"
+    device, issuers = chain_of(simulator, name, 4096)
+    size = 7 + sum(len(certs.der(c)) + 3 for c in (device.cert, *issuers))
+    assert 3500 < size <= 4096
+    identity = simulator.lay(name, device, issuers)
+    assert simulator.provision(which, identity, name).lines[-1] == "sent 1"
+    identity = simulator.lay(name, device, [*issuers, issuers[-1], issuers[-1]])
+    assert simulator.provision(which, identity, name).error[:2] == ["IdentityError", "chain-limit"]
