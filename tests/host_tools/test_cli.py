@@ -48,6 +48,9 @@ def test_every_verb_is_there():
         ("simulate",),
         ("run",),
         ("demo",),
+        ("status",),
+        ("reset",),
+        ("explain",),
     }
     assert {path for path in PATHS if len(path) == 2} == {
         ("certs", "self-signed"),
