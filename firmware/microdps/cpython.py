@@ -55,7 +55,12 @@ async def ready(stream, flags: int) -> None:
     add, remove = (
         (loop.add_reader, loop.remove_reader) if reads else (loop.add_writer, loop.remove_writer)
     )
-    add(stream.fileno(), lambda: done.done() or done.set_result(None))
+
+    def fire():
+        if not done.done():
+            done.set_result(None)
+
+    add(stream.fileno(), fire)
     try:
         await done
     finally:
