@@ -18,14 +18,14 @@ from microdps.errors import LinkError
 from microdps.link import Link
 
 if sys.implementation.name == "micropython":
-    from asyncio import sleep_ms, wait_for_ms
+    from asyncio import core, sleep_ms, wait_for_ms  # type: ignore
 
     def _ready(stream, flags: int):
         # What asyncio's own streams wait by; there is no public way.
         if flags == select.POLLIN:
-            yield asyncio.core._io_queue.queue_read(stream)
+            yield core._io_queue.queue_read(stream)
         else:
-            yield asyncio.core._io_queue.queue_write(stream)
+            yield core._io_queue.queue_write(stream)
 else:
     from microdps.cpython import ready as _ready  # type: ignore
     from microdps.cpython import sleep_async as sleep_ms  # type: ignore

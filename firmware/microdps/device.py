@@ -27,7 +27,7 @@ class Session:
         self.payload = None
         self.proven = False
         self.assignment = None
-        self.kept: dict = {}  # what else the state file holds
+        self.kept = {}  # what else the state file holds
         self._path = ""
         self._failures = 0  # in a row, until a message is accepted
         self._refusals = 0  # in a row, by DPS or the hub
