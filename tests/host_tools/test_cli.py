@@ -104,7 +104,13 @@ def test_device_errors_are_told_like_the_tools(command, tmp_path):
 def test_signal_ends_the_simulator_and_frees_its_ports(tmp_path, number):
     command = [*MODULE, "simulate", "--state", str(tmp_path), "--dps-port=0", "--hub-port=0"]
     with subprocess.Popen(
-        command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # These tests may run in the background of a shell, which ignores SIGINT there.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         try:
             lines = [process.stdout.readline(), process.stdout.readline()]
