@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -33,6 +34,7 @@ KEY_TYPES: dict[str, Callable[[], "PrivateKey"]] = {
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 CA_DAYS = 3650
 DEVICE_DAYS = 365
+LEAST_DAYS = 0.01  # some 14 minutes, of which 5 lie in the past
 
 # A common name has at most 64 characters (X.520, ub-common-name).
 COMMON_NAME = 64
@@ -175,16 +177,32 @@ def chain(name: str, out: Path, key_type: str, days: float, force: bool) -> Path
     """Make a device certificate in out/name, signed by the intermediate in out → that folder.
 
     The root and the intermediate are made if they are not there, and never replaced: other
-    devices depend on them.
+    devices depend on them. A root that is kept elsewhere is not missed.
     """
     folder = out / checked(name)
     if folder.exists() and not force:
         raise ToolError(f"{folder} is there already: give --force to replace it")
-    root = _authority(out, "root", "microdps test root", None, key_type)
+    root = None
+    if any(out.glob("root.*.pem")) or not any(out.glob("intermediate.*.pem")):
+        root = _authority(out, "root", "microdps test root", None, key_type)
     intermediate = _authority(out, "intermediate", "microdps test intermediate", root, key_type)
+    if root and not signed_by(intermediate.cert, root.cert):
+        raise ToolError(
+            f"the intermediate in {out} was not signed by the root there: put back the root that"
+            " belongs to it, or take away both"
+        )
     device = issue(name, intermediate, key_type=key_type, days=days)
     write_new(folder, device_files(device, [intermediate.cert]), force)
     return folder
+
+
+def signed_by(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Does the issuer's key verify the certificate's signature, and its name fit?"""
+    try:
+        cert.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _authority(out: Path, stem: str, name: str, issuer: Pair | None, key_type: str) -> Pair:
@@ -262,8 +280,8 @@ def add_parser(verbs) -> None:
 
 def _days(text: str) -> float:
     days = float(text)
-    if not 0 < days <= CA_DAYS:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most {CA_DAYS}")
+    if not LEAST_DAYS <= days <= CA_DAYS:
+        raise argparse.ArgumentTypeError(f"must be from {LEAST_DAYS} to {CA_DAYS}")
     return days
 
 

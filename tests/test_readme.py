@@ -101,8 +101,17 @@ def test_program_of_the_readme_runs(simulator, which, tmp_path):
     assert run_code(which, code + "print(assignment.hub)").lines == [simulator.hub]
 
 
+def test_asyncio_program_of_the_readme_runs(simulator, which):
+    code, _ = blocks((CHECKOUT / "firmware" / "README.md").read_text(), "python")
+    name = f"readme-aio-{which.name}"
+    code = code.replace('"identity/a"', repr(str(simulator.device(name))))
+    code = code.replace('"0ne00111111"', repr(simulator.id_scope))
+    code = code.replace('"device-01",', f"{name!r}, host={simulator.dps!r},")
+    assert run_code(which, code + "print('sent')").lines == ["sent"]
+
+
 def test_client_of_the_readme_runs(simulator, which):
-    (code,) = blocks((CHECKOUT / "firmware" / "README.md").read_text(), "python")
+    _, code = blocks((CHECKOUT / "firmware" / "README.md").read_text(), "python")
     identity = simulator.device(f"readme-client-{which.name}")
     code = code.replace('"identity/a"', repr(str(identity)))
     code = code.replace("https://hub.example:8443", f"https://{simulator.dps}")

@@ -9,8 +9,8 @@ including one that DPS knows.
 import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
+from host_tools.certs import signed_by
 from host_tools.simulator.answers import Refusal, common_name, thumbprint
 from host_tools.simulator.store import Store
 
@@ -66,13 +66,7 @@ def _for_clients(cert: x509.Certificate) -> bool:
 def _issued(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Is the issuer a CA, and does its key verify the certificate's signature?"""
     constraints = _extension(issuer, x509.BasicConstraints)
-    if constraints is None or not constraints.ca:
-        return False
-    try:
-        cert.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
+    return constraints is not None and constraints.ca and signed_by(cert, issuer)
 
 
 def _extension(cert: x509.Certificate, kind):

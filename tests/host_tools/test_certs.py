@@ -204,6 +204,22 @@ def test_authority_with_the_key_of_another_is_refused(command, made, ca):
     assert not (made / "device-02").exists()
 
 
+def test_root_that_is_kept_elsewhere_is_not_missed(command, made):
+    for file in ("root.cert.pem", "root.key.pem"):
+        (made / file).unlink()
+    assert command("certs", "chain", "device-02", "--out", made).code == 0
+    assert not list(made.glob("root.*"))
+
+
+def test_root_that_did_not_sign_the_intermediate_is_refused(command, made, tmp_path):
+    assert command("certs", "chain", "device-01", "--out", tmp_path / "other").code == 0
+    for file in ("root.cert.pem", "root.key.pem"):
+        shutil.copy(tmp_path / "other" / file, made / file)
+    refusal = command("certs", "chain", "device-02", "--out", made).refusal
+    assert "was not signed by the root there" in refusal
+    assert not (made / "device-02").exists()
+
+
 def test_authority_whose_key_is_no_key_is_refused(command, made):
     (made / "root.key.pem").write_text("no key\n")
     assert "root.key.pem" in command("certs", "chain", "device-02", "--out", made).refusal
@@ -226,7 +242,7 @@ def test_registration_id_of_every_kind_of_character(command, out):
     assert (out / name / "cert.pem").exists()
 
 
-@pytest.mark.parametrize("days", ["0", "-1", "3651", "nan", "inf", "many"])
+@pytest.mark.parametrize("days", ["0", "0.003", "-1", "3651", "nan", "inf", "many"])
 def test_days_out_of_bounds(command, out, days):
     done = command("certs", "self-signed", "device-01", "--out", out, f"--days={days}")
     assert done.code == 2
