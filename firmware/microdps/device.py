@@ -1,7 +1,7 @@
 """The device: it provisions itself and sends telemetry. Session holds the flows that decide
 (retry, wait, register anew: the rules are microdps.backoff's), Device runs them on a Link."""
 
-from microdps import backoff, dps, hub
+from microdps import dps, hub
 from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
 from microdps.http import NOW
 
@@ -61,6 +61,8 @@ class Session:
                 self.assign(assignment)
                 return assignment
             except (ServiceError, ProtocolError, LinkError) as error:
+                from microdps import backoff  # not loaded while all goes well
+
                 step = backoff.dps_step(error)
                 self._failures += 1
                 if step == backoff.AGAIN:
@@ -95,6 +97,8 @@ class Session:
                 self._failures = self._refusals = 0
                 return
             except (ServiceError, LinkError, ProtocolError) as failure:
+                from microdps import backoff
+
                 error = failure
                 step = backoff.AGAIN
                 if isinstance(error, ServiceError):
@@ -134,6 +138,8 @@ class Session:
 
     def _refused(self, final: bool = False):
         """Flow: let the next call wait, longer with each refusal in a row; a day after a final."""
+        from microdps import backoff
+
         self._refusals += 12 if final else 1
         self._not_before = (yield NOW) + backoff.refused_ms(self._refusals)
 

@@ -324,14 +324,14 @@ class Connection:
 
     def _status_line(self, end: int, host: str):
         """Take the status line (RFC 9112, 4), which ends before `end`; it may lack the reason."""
-        line = bytes(self.view[:end])
-        version, code = line[:9], line[9:12]
-        if version not in (b"HTTP/1.1 ", b"HTTP/1.0 ") or not code.isdigit() or code < b"100":
+        buf = self.buf
+        code = bytes(self.view[9 : min(end, 12)])
+        if buf.find(b"HTTP/1.", 0, 7) or buf[7] not in b"01" or buf[8] != 32 or len(code) < 3:
             raise ProtocolError("status-line", host)
-        if len(code) < 3 or line[12:13] not in (b"", b" "):
+        if not code.isdigit() or code < b"100" or (end > 12 and buf[12] != 32):
             raise ProtocolError("status-line", host)
         self.status = int(code)
-        self._keep = version == b"HTTP/1.1 "
+        self._keep = buf[7] == 49  # HTTP/1.1
         self._length = _UNTIL_CLOSE
         self._folds = False
 
@@ -348,17 +348,17 @@ class Connection:
         if not head or name[0] not in b"CcTt":
             return
         name = name.lower()
-        value = bytes(self.view[colon + 1 : end]).strip(b" \t").lower()
+        value = bytes(self.view[colon + 1 : end]).strip(b" \t")
         if name == b"content-length":
             if not value.isdigit() or self._length not in (_UNTIL_CLOSE, int(value)):
                 raise ProtocolError("length", host)
             self._length = int(value)
         elif name == b"transfer-encoding":
-            if value != b"chunked" or self._length != _UNTIL_CLOSE:
+            if value.lower() != b"chunked" or self._length != _UNTIL_CLOSE:
                 raise ProtocolError("transfer-encoding", host)
             self._length = _CHUNKED
         else:
-            if name == b"connection" and b"close" in value:
+            if name == b"connection" and b"close" in value.lower():
                 self._keep = False
             return
         self._folds = False  # it would change the framing
