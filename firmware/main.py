@@ -25,14 +25,15 @@ def read():
     try:
         return app.read()
     except Exception as error:
-        print("error: app.py:")
-        sys.print_exception(error) if PRESENT else print(repr(error))
+        print("error: app.py: %r" % error)
+        if hasattr(sys, "print_exception"):
+            sys.print_exception(error)
         return None
 
 
 def send(device, board, wifi, data, expiry):
     """Send one message, the Wi-Fi joined again if it was lost."""
-    board.join(wifi) if PRESENT else None
+    board.join(wifi)
     if not device.assignment:
         board.spread(random)
         assignment = device.provision()
@@ -55,8 +56,6 @@ def main(board, settings, journal) -> int:
         state="state.json",
         feed=board.feed,
     )
-    if not PRESENT:
-        board.join(settings["wifi"])
     sent = 0
     while True:
         start = time.time()

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from conftest import enrolled
 from host_tools import CHECKOUT, certs, demo, enroll, interpreter
 from host_tools.simulator.store import Store
 
@@ -63,8 +64,6 @@ def test_rsa_keys(simulator, which, key_type):
 def test_retry_after_is_waited_for(tmp_path, micropython):
     certs.chain("slow", tmp_path / "certs", "ec-p256", 30, False)
     with demo.simulator(tmp_path / "state", "--retry-after", "3", "--assign-after", "0") as at:
-        from conftest import enrolled
-
         simulator = enrolled(tmp_path, at)
         assert simulator.provision(micropython, simulator.device("slow"), "slow").lines
         store = Store(simulator.state)

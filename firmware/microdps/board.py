@@ -37,6 +37,7 @@ class Board:
 
     def __init__(self, led: int, watchdog_s: int):
         self._led = self._timer = self._watchdog = None
+        self._told = False  # that there is no Wi-Fi to join
         if not PRESENT:
             return
         if led >= 0:
@@ -78,7 +79,7 @@ class Board:
         """Sleep, the watchdog fed."""
         while ms > 0:
             self.feed()
-            time.sleep_ms(min(ms, 1000)) if PRESENT else time.sleep(min(ms, 1000) / 1000)
+            time.sleep(min(ms, 1000) / 1000)
             ms -= 1000
 
     def spread(self, random):
@@ -94,11 +95,11 @@ class Board:
         Raises LinkError("wifi") if the network is not joined within 20 s, LinkError("ntp") if no
         time server answers: call again.
         """
-        if not PRESENT:
-            print("Wi-Fi: skipped, this machine has no network module")
-            return
-        if not wifi:
-            print("Wi-Fi: skipped, config.json names none")
+        if not PRESENT or not wifi:
+            if not self._told:
+                why = "config.json names none" if PRESENT else "this machine has no network module"
+                print("Wi-Fi: skipped,", why)
+                self._told = True
             return
         station = network.WLAN(network.STA_IF)
         if station.isconnected():
