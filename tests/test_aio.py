@@ -77,4 +77,5 @@ def test_other_task_keeps_its_rhythm_while_a_slow_hub_answers(simulator, which, 
     _, beats, longest_ms = result.lines[2].split()
     # Two messages of 400 ms; a TLS handshake computes for some ms without a pause.
     assert int(beats) >= 2 * slow_ms // PERIOD_MS - 2
-    assert int(longest_ms) < 3 * PERIOD_MS
+    # A call that blocks would hold the rhythm up for a whole answer.
+    assert int(longest_ms) < slow_ms * 3 // 4

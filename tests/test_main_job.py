@@ -69,7 +69,7 @@ def test_retry_after_is_waited_for(tmp_path, micropython):
         store = Store(simulator.state)
         times = {r["method"]: r["at"] for r in store.requests() if "/slow/" in r["path"]}
         store.close()
-    assert 3.0 <= times["GET"] - times["PUT"] < 3.5
+    assert 3.0 <= times["GET"] - times["PUT"] < 5
 
 
 def test_hub_that_asks_late_gets_its_own_error(late_simulator, which):
