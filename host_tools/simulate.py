@@ -1,6 +1,8 @@
 """microdps simulate: run DPS and an IoT hub on this machine."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from host_tools.simulator.server import Settings
@@ -13,15 +15,23 @@ def simulate(settings: Settings) -> None:
 
     from host_tools.simulator.server import start
 
-    running = start(settings, lambda line: print(line, flush=True))
-    print(f"service API: {running.connection_string}")
+    running = start(settings, _say)
+    _say(f"service API: {running.connection_string}")
     ready = (
         f"ready dps=https://{running.dps} hub=https://{running.hub}"
         f" id_scope={running.id_scope} root={running.root}"
     )
     # Not before the signal handlers are there: whoever reads the line may send a signal at once.
-    reactor.callWhenRunning(lambda: print(ready, flush=True))  # type: ignore
+    reactor.callWhenRunning(_say, ready)  # type: ignore
     reactor.run()  # type: ignore
+
+
+def _say(line: str) -> None:
+    """Print a line; whoever read our output may have left, which is no reason to stop serving."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def add_parser(verbs) -> None:

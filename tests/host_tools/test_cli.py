@@ -163,3 +163,23 @@ def test_state_that_is_no_database(tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"microdps: cannot keep the state in {tmp_path}: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_simulator_goes_on_when_the_reader_of_its_output_has_left(tmp_path):
+    command = [sys.executable, "-m", "host_tools", "simulate", "--state", str(tmp_path)]
+    with subprocess.Popen(
+        [*command, "--dps-port=0", "--hub-port=0"],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.readline()
+        port = process.stdout.readline().split()[1].rpartition(":")[2]
+        process.stdout.close()
+        url = f"https://localhost:{port}/nothing"
+        curl = ["curl", "-sS", "--cacert", str(tmp_path / "root.cert.pem"), url]
+        for _ in range(2):
+            assert "404000" in subprocess.run(curl, capture_output=True, text=True).stdout
+        process.terminate()
+        assert process.stderr.read() == ""
