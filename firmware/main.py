@@ -96,6 +96,8 @@ def run() -> int:
         return 1
     except KeyboardInterrupt:
         print("stopped")
+        if board:
+            board.show("done")
         return 1
     finally:
         if board:

@@ -103,6 +103,15 @@ def test_led_and_watchdog(board):
     assert "machine: timer 1 every 10000 ms" in shown
 
 
+def test_led_goes_on_blinking_when_the_program_cannot_go_on(board):
+    board.configure(led=2)
+    (board.folder / "identity" / "a" / "key.der").unlink()
+    shown = board.boot()
+    assert "key.der: the file is missing" in shown
+    assert "machine: timer 0 every 300 ms" in shown
+    assert "machine: timer 0 stopped" not in shown
+
+
 def test_fault_of_app_py_is_reported_and_no_reason_to_stop(board):
     (board.folder / "app.py").write_text(
         "calls = []\n"

@@ -67,7 +67,6 @@ class Board:
 
     def stop(self):
         """Leave the board to its user at the REPL: a watchdog must be fed there too."""
-        self.show("done")
         if self._watchdog:
             machine.Timer(1).init(
                 period=_FEED_MS,
@@ -124,7 +123,12 @@ class Board:
             ntptime.settime()
         except OSError:
             raise LinkError("ntp", ntptime.host)
-        print("clock: set to %d-%02d-%02d %02d:%02d:%02d UTC" % time.gmtime()[:6])
+        print("clock: set to %s UTC" % utc())
+
+
+def utc() -> str:
+    """The time now → "YYYY-MM-DD HH:MM:SS"."""
+    return "%d-%02d-%02d %02d:%02d:%02d" % time.gmtime()[:6]
 
 
 def read_blob(place, limit: int):

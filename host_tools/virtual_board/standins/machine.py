@@ -50,7 +50,8 @@ class Timer:
         Timer.running[self._id] = callback
 
     def deinit(self):
-        Timer.running.pop(self._id, None)
+        if Timer.running.pop(self._id, None):
+            print("machine: timer", self._id, "stopped")
 
     def fire(self):
         Timer.running[self._id](self)
