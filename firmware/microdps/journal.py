@@ -33,7 +33,7 @@ class Journal:
         """Take an error: its code, where, Azure's tracking ID, when it came last, how often."""
         code, where = error.args if len(error.args) == 2 else (type(error).__name__, str(error))
         entry = {
-            "utc": "%d-%02d-%02d %02d:%02d:%02d" % time.gmtime()[:6],
+            "utc": board.utc(),
             "code": code,
             "where": str(where)[:_TEXT],
             "tracking_id": getattr(error, "tracking_id", ""),

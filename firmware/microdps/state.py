@@ -23,7 +23,7 @@ class StateError(Error):
 def load(path: str, owner: str) -> dict:
     """Read the state of a device → dict, empty if there is none.
 
-    owner  what the state was written for: ID scope, registration ID and host
+    owner  what the state was written for, as owner() gives it
 
     Raises StateError("damaged"), StateError("foreign"): once, for the next save() replaces it.
     """
@@ -61,7 +61,7 @@ def restore(path: str, session):
 
     Raises StateError, OSError is none: a file that is not there is no state.
     """
-    state = load(path, _owner(session))
+    state = load(path, owner(session.id_scope, session.registration_id, session.host))
     hub, device_id = state.pop("hub", None), state.pop("device_id", None)
     if isinstance(hub, str) and isinstance(device_id, str):
         substatus = state.pop("substatus", "")
@@ -79,15 +79,16 @@ def keep(path: str, session):
         state["device_id"] = session.assignment.device_id
         state["substatus"] = session.assignment.substatus
         state["proven"] = session.proven
-    save(path, _owner(session), state)
+    save(path, owner(session.id_scope, session.registration_id, session.host), state)
 
 
-def _owner(session) -> str:
-    return "%s/%s@%s" % (session.id_scope, session.registration_id, session.host)
+def owner(id_scope: str, registration_id: str, host: str) -> str:
+    """What a state is written for."""
+    return "%s/%s@%s" % (id_scope, registration_id, host)
 
 
 def forget(path: str):
-    """Delete the state, if there is one."""
+    """Delete a file that is replaced whole, if it is there, and what a power cut left of it."""
     for name in (path, path + ".new"):
         try:
             os.remove(name)

@@ -1,9 +1,7 @@
 """What a board has to say to the engineer who comes at night. `microdps status` runs it."""
 
 import gc
-import os
 import sys
-import time
 
 from microdps import board, certificate, config, journal, state
 from microdps.errors import Error
@@ -14,7 +12,7 @@ def show():
     """Print firmware, clock, memory, configuration, assignment, certificate, and last errors."""
     machine = getattr(sys.implementation, "_machine", sys.platform)
     print("firmware: %s on %s" % (sys.version.split("; ")[-1], machine))
-    print("clock: %d-%02d-%02d %02d:%02d:%02d UTC" % time.gmtime()[:6])
+    print("clock: %s UTC" % board.utc())
     gc.collect()
     if hasattr(gc, "mem_free"):
         print("free: %d bytes, IDF heap %d bytes" % (gc.mem_free(), board.idf_free()))
@@ -26,11 +24,7 @@ def show():
 def reset():
     """Forget the assignment and the last errors: the next start registers anew."""
     state.forget("state.json")
-    for name in ("errors.json", "errors.json.new"):
-        try:
-            os.remove(name)
-        except OSError:
-            pass
+    state.forget("errors.json")
     print("forgotten: the assignment and the last errors")
 
 
@@ -44,7 +38,7 @@ def _section(section):
 
 def _assignment():
     settings = config.load("config.json")
-    owner = "%s/%s@%s" % (settings["id_scope"], settings["registration_id"], settings["host"])
+    owner = state.owner(settings["id_scope"], settings["registration_id"], settings["host"])
     print("device:", owner)
     kept = state.load("state.json", owner)
     if "hub" in kept:
