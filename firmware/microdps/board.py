@@ -38,6 +38,7 @@ class Board:
     def __init__(self, led: int, watchdog_s: int):
         self._led = self._timer = self._watchdog = None
         self._told = False  # that there is no Wi-Fi to join
+        self._clock = False  # is it set?
         if not PRESENT:
             return
         if led >= 0:
@@ -102,6 +103,8 @@ class Board:
             return
         station = network.WLAN(network.STA_IF)
         if station.isconnected():
+            if not self._clock:
+                self._set_clock()
             return
         print("Wi-Fi: joining", wifi["ssid"])
         station.active(False)  # a station that has given up tries again only after this
@@ -123,6 +126,7 @@ class Board:
             ntptime.settime()
         except OSError:
             raise LinkError("ntp", ntptime.host)
+        self._clock = True
         print("clock: set to %s UTC" % utc())
 
 
