@@ -43,7 +43,7 @@ def codes_composed() -> set[str]:
         lines
         | {f"{line}-limit" for line in lines}
         | {f"timeout-{phase}" for phase in ("connect", "handshake", "answer")}
-        | {"failed", "disabled"}
+        | {"connect", "handshake", "failed", "disabled"}
     )
 
 

@@ -59,9 +59,8 @@ class AioLink(Link):
                         answer = self.now()
                     else:
                         self.close()
-                except LinkError as failure:
-                    self.close()
-                    error = failure
+                except (OSError, ValueError, LinkError) as failure:
+                    error = self._failed(failure)
         except asyncio.CancelledError:
             self.close()
             flow.close()
@@ -69,65 +68,55 @@ class AioLink(Link):
 
     async def open(self, host, deadline: int):
         addresses = self._resolve(host)
-        while True:
+        while not self.tls:
             try:
                 self._begin(addresses.pop(0))
-                await self._await(self._raw, select.POLLOUT, deadline, "connect")
-                self._poll.register(self._raw, select.POLLOUT)
+                await self._await(self.raw, select.POLLOUT, deadline)
+                self._poll.register(self.raw, select.POLLOUT)
                 flags = [event[1] for event in self._poll.poll(0)]
-                self._poll.unregister(self._raw)
-                self._connected(flags[0] if flags else 0)
-                break
-            except LinkError:
-                self.close()
+                self._poll.unregister(self.raw)
+                self._connected(flags[0] if flags else 0, host[0])
+            except (OSError, LinkError):
                 if not addresses:
                     raise
-        self._wrap(host[0])
 
     async def send(self, buffer, deadline: int):
         view = memoryview(buffer)
-        done = 0
-        while done < len(view):
-            n = self._write(view[done:])
-            done += n
-            if not n:
-                await self._await(self._tls, select.POLLOUT, deadline, self._phase())
+        while view:
+            n = self.tls.write(view)
+            if n:
+                self.written = True
+                view = view[n:]
+            else:
+                await self._await(self.tls, select.POLLOUT, deadline)
 
     async def recv(self, buffer, deadline):
         while True:
-            n = self._read(buffer)
+            n = self.tls.readinto(buffer)
             if n is not None or deadline is None:
                 return n
-            await self._await(self._raw, select.POLLIN, deadline, "answer")
+            await self._await(self.raw, select.POLLIN, deadline)
 
-    async def _await(self, stream, flags: int, deadline: int, phase: str):
+    async def _await(self, stream, flags: int, deadline: int):
         try:
-            await wait_for_ms(_ready(stream, flags), self._left(deadline, phase))
+            await wait_for_ms(_ready(stream, flags), self._left(deadline))
         except asyncio.TimeoutError:  # noqa: UP041  MicroPython has no other
-            self._left(deadline, phase)  # raises, unless it was early
+            self._left(deadline)  # raises, unless it was early
 
 
 class Device(device.Device):
     """microdps.device.Device under asyncio: provision() and send() are coroutines."""
 
-    def _driver(self, identity):
+    def _driver(self, *arguments):
         self._lock = asyncio.Lock()
-        return AioLink(identity)
-
-    async def provision(self, payload=None):
-        self._session.payload = payload
-        return await self._run(self._session.provision())
-
-    async def send(self, data, properties=None, **system):
-        await self._run(self._session.send(data, self._fields(properties, system)))
+        return AioLink(*arguments)
 
     async def _run(self, flow):
         async with self._lock:
-            before = self._before()
             try:
                 return await self._link.run(flow)
             except asyncio.CancelledError:
                 self._session.connection.forget()
                 raise
             finally:
-                self._after(before)
+                self._keep()

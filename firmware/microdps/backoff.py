@@ -1,4 +1,4 @@
-"""When to try again, and whether to register anew: the one table of it.
+"""When to try again, and whether to register anew: the one table of it, and the flows to it.
 
 | answer of | what | then |
 | --- | --- | --- |
@@ -14,8 +14,7 @@
 | hub | any other status: the message is at fault | final |
 | hub | ten failures in a row | register anew |
 
-What a call has no patience left to wait for, it tells its caller, and the next call waits first
-(microdps.device).
+What a call has no patience left to wait for, it tells its caller, and the next call waits first.
 
 Sources: Azure documentation, "Best practices for large-scale device deployments with DPS", "IoT
 Hub Device reprovisioning concepts", "Manage device reconnections". The bounds of Retry-After are
@@ -26,7 +25,8 @@ import random
 
 from micropython import const
 
-from microdps.errors import ServiceError
+from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
+from microdps.http import NOW
 
 # What is to be done, in the order of how much it gives up.
 AGAIN = "again"
@@ -85,3 +85,105 @@ def dps_delay_ms(failures: int, error) -> int:
 def refused_ms(refusals: int) -> int:
     """How long to wait after so many refusals in a row: 1 minute, doubling to 24 hours."""
     return min(_REFUSED_FIRST_MS << min(refusals - 1, 11), _REFUSED_MOST_MS)
+
+
+def after_dps(session, error, until):
+    """Flow: what follows an error of a registration → until when its call has patience.
+
+    session  microdps.device.Session
+    until    what the last error of the same call gave; None before
+
+    Raises the error if the registration is not to be tried again now.
+    """
+    if not isinstance(error, (ServiceError, ProtocolError, LinkError)):
+        raise error
+    step = dps_step(error)
+    session.failures += 1
+    if step != AGAIN:
+        yield from _refused(session, step == FINAL)
+        raise error
+    ms = dps_delay_ms(session.failures, error)
+    if not isinstance(error, ServiceError) or error.status == 202:
+        until = 0  # DPS did not ask for it: the caller is told at once
+    return (yield from _pause(session, ms, error, until))
+
+
+def after_hub(session, error, until, renewed: bool):
+    """Flow: the same for a message; the session has no assignment after that if it is to register
+    anew.
+
+    renewed  has the call registered already?
+    """
+    step = AGAIN
+    if isinstance(error, ServiceError):
+        step = hub_step(error)
+    elif isinstance(error, (LinkError, ProtocolError)):
+        _tell_apart(session, error)
+    else:
+        raise error
+    if step == AGAIN:
+        session.failures += 1
+        if session.failures % LIMIT:
+            ms = delay_ms(session.failures, error)
+            return (yield from _pause(session, ms, error, until))
+        step = REGISTER
+    if step == REGISTER:
+        session.assign(None)
+        if not renewed:
+            _log(session, "registering anew: %s" % error)
+            return until
+    if step != FINAL:
+        yield from _refused(session)
+    raise error
+
+
+def wait(session):
+    """Flow: wait for as long as the last error asks."""
+    left = session.not_before - (yield NOW)
+    session.due = None
+    if left > 0:
+        if left > 1000:
+            _log(session, "waiting %d s, after the last error" % (left // 1000))
+        yield "sleep", left, None
+
+
+def _tell_apart(session, error):
+    """Raise what a broken exchange with the hub means for the caller, if it means more.
+
+    A hub that breaks off after its first request was written, while DPS has accepted the same
+    certificate, wanted it late: by TLS renegotiation, which stock MicroPython refuses.
+    """
+    code, where = error.args
+    if isinstance(error, LinkError):
+        if not error.written:
+            return
+        if not session.proven and code in ("alert", "closed"):
+            raise LinkError("late-certificate", where)
+    raise OutcomeUnknown(code, where)
+
+
+def _refused(session, final: bool = False):
+    """Flow: let the next call wait, longer with each refusal in a row; a day after a final."""
+    session.refusals += 12 if final else 1
+    session.not_before = (yield NOW) + refused_ms(session.refusals)
+    session.due = wait
+
+
+def _pause(session, ms: int, error, until):
+    """Flow: wait before trying again → until when the call has patience. Raises the error if the
+    wait is longer: then it is the next call that waits."""
+    now = yield NOW
+    if until is None:
+        until = now + session.patience_ms
+    if now + ms > until:
+        session.not_before = now + ms
+        session.due = wait
+        raise error
+    _log(session, "again in %d s: %s" % (ms // 1000, error))
+    yield "sleep", ms, None
+    return until
+
+
+def _log(session, line: str):
+    if session.connection.log:
+        session.connection.log(line)

@@ -135,17 +135,17 @@ def utc() -> str:
     return "%d-%02d-%02d %02d:%02d:%02d" % time.gmtime()[:6]
 
 
-def read_blob(place, limit: int):
+def read_blob(name: str, limit: int):
     """A blob of the non-volatile storage → bytes, or None if it is over the limit.
 
-    place  namespace and key, at most 15 characters each
+    name  "nvs:NAMESPACE/KEY", the two of at most 15 characters each
 
     Nothing tells a blob's length, and a buffer that is too small is refused: it doubles.
     Raises OSError if there is no such blob.
     """
     from esp32 import NVS
 
-    namespace, key = place
+    namespace, key = name[4:].split("/")
     storage = NVS(namespace)
     size = 512
     while size <= limit:

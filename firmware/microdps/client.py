@@ -1,7 +1,8 @@
 """The HTTP client on its own: one request at a time, over TLS with the device's certificate."""
 
-from microdps.http import Connection, split_url, visible
+from microdps.http import Connection
 from microdps.link import Link
+from microdps.url import header, split_url, visible
 
 
 def _fields(headers) -> bytes:
@@ -14,6 +15,14 @@ def _fields(headers) -> bytes:
     return lines
 
 
+class Response(Connection):
+    """What came last on a connection: status, body (bytes-like) and header(name)."""
+
+    def header(self, name: str):
+        """Value of the first header of that name, in any case → bytes, or None."""
+        return header(self, name)
+
+
 class Client:
     """HTTP/1.1 over TLS with a client certificate, to verified servers, on kept connections.
 
@@ -24,10 +33,10 @@ class Client:
 
     def __init__(self, identity, timeout_ms: int = 30_000, size: int = 4096):
         self._timeout_ms = timeout_ms
-        self._connection = Connection(size)
+        self._connection = Response(size)
         self._link = Link(identity)
 
-    def request(self, method: str, url: str, headers=None, body=None) -> Connection:
+    def request(self, method: str, url: str, headers=None, body=None) -> Response:
         """Send a request → the response: status, body (bytes-like) and header(name).
 
         method   "GET", "PUT", …

@@ -1,9 +1,10 @@
 """What stock MicroPython has and CPython lacks, for running the package on a computer.
 
-Not copied to a board. microdps/__init__.py imports it on CPython, and it registers two modules:
-`micropython` and `tls`, the latter with just the part of MicroPython's that microdps.link uses,
-and with its behaviour: certificates as DER, each load appending; non-blocking reads and writes
-that return None; ValueError for a refused server certificate; TLS 1.2 and no renegotiation.
+Not copied to a board. microdps/__init__.py imports it on CPython. It adds MicroPython's own
+functions to `time`, and registers two modules: `micropython` and `tls`, the latter with just the
+part of MicroPython's that microdps.link uses, and with its behaviour: certificates as DER, each
+load appending; non-blocking reads and writes that return None; ValueError for a refused server
+certificate; TLS 1.2 and no renegotiation.
 """
 
 import asyncio
@@ -113,7 +114,7 @@ class SSLSocket:
 
     def __init__(self, sock: ssl.SSLSocket):
         self._sock = sock
-        self.waits_for = 0  # what the last read or write needs: a flag of select.poll
+        self.waits_for = select.POLLOUT  # what the last read or write needs: a flag of select.poll
 
     def _try(self, call, argument):
         try:
@@ -144,22 +145,6 @@ class SSLSocket:
         self._sock.close()
 
 
-class poll:
-    """select.poll of MicroPython: an SSLSocket knows which direction it waits for."""
-
-    def __init__(self):
-        self._poll = select.poll()
-
-    def register(self, stream, flags: int) -> None:
-        self._poll.register(stream, getattr(stream, "waits_for", 0) or flags)
-
-    def unregister(self, stream) -> None:
-        self._poll.unregister(stream)
-
-    def poll(self, timeout_ms: int):
-        return self._poll.poll(timeout_ms)
-
-
 def _module(name: str, **names) -> None:
     module = types.ModuleType(name, __doc__)
     module.__dict__.update(names)
@@ -173,3 +158,5 @@ _module(
     PROTOCOL_TLS_CLIENT=ssl.PROTOCOL_TLS_CLIENT,
     CERT_REQUIRED=ssl.CERT_REQUIRED,
 )
+for _function in (ticks_ms, ticks_diff, sleep_ms):
+    setattr(time, _function.__name__, _function)

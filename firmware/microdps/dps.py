@@ -12,9 +12,8 @@ from collections import namedtuple
 
 from micropython import const
 
-from microdps.errors import ProtocolError, ServiceError
-from microdps.http import NOW, quote, split_host
-from microdps.service import FIELDS, check, parse, retry_after_s
+from microdps.errors import ProtocolError
+from microdps.http import FIELDS, NOW, quote, split_host
 
 _API = "?api-version=2021-06-01"
 
@@ -52,59 +51,55 @@ def register(
     body = json.dumps(request).encode()
     yield from connection.request("PUT", host, base + "register" + _API, FIELDS, body, timeout_ms)
     while True:
-        check(connection, host, (200, 202))
+        if connection.status not in (200, 202):
+            from microdps.service import failure
+
+            raise failure(connection, host)
         answer = parse(connection, host)
-        status = _text(answer, "status", host)
+        status = answer.get("status")
         if status == "assigned":
-            return _assignment(answer, host)
+            return _assignment(answer.get("registrationState"), host)
         if status not in ("unassigned", "assigning"):
-            raise _refusal(answer, status, host)
-        operation = _text(answer, "operationId", host)
-        if not 0 < len(operation) <= _OPERATION:
+            from microdps.service import refusal
+
+            raise refusal(answer, status, host)
+        operation = answer.get("operationId")
+        if not isinstance(operation, str) or not 0 < len(operation) <= _OPERATION:
             raise ProtocolError("answer", host + ": operationId")
-        wait = max(_POLL_MS, retry_after_s(connection) * 1000)
+        wait = max(_POLL_MS, connection.retry_s * 1000)
         left = deadline - (yield NOW) - wait
         if left <= 0:
-            raise ServiceError("deadline", host, connection.status, None, status, "")
+            from microdps.service import too_late
+
+            raise too_late(connection, status, host)
         yield "sleep", wait, None
         path = base + "operations/" + quote(operation) + _API
         yield from connection.request("GET", host, path, FIELDS, None, left)
 
 
-def _text(answer: dict, key: str, host: str) -> str:
-    value = answer.get(key)
-    if not isinstance(value, str):
-        raise ProtocolError("answer", host + ": " + key)
-    return value
-
-
-def _state(answer: dict, host: str) -> dict:
-    state = answer.get("registrationState") or {}
-    if not isinstance(state, dict):
-        raise ProtocolError("answer", host + ": registrationState")
-    return state
-
-
-def _assignment(answer: dict, host: str) -> Assignment:
-    state = _state(answer, host)
-    hub = _text(state, "assignedHub", host)
+def parse(response, where: str) -> dict:
+    """The response's body, a JSON object → dict. Raises ProtocolError."""
     try:
-        split_host(hub)
-    except ValueError:
-        raise ProtocolError("answer", host + ": assignedHub")
-    device_id = _text(state, "deviceId", host)
-    if not device_id:
-        raise ProtocolError("answer", host + ": deviceId")
+        answer = json.loads(bytes(response.body))
+    except (ValueError, RuntimeError):  # RuntimeError: nested too deep
+        answer = None
+    if not isinstance(answer, dict):
+        raise ProtocolError("json", where)
+    return answer
+
+
+def _assignment(state, host: str) -> Assignment:
+    try:
+        split_host(state["assignedHub"])
+        if not state["deviceId"].encode():
+            raise ValueError
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ProtocolError("answer", host + ": registrationState")
     substatus = state.get("substatus")
-    if not isinstance(substatus, str):
-        substatus = ""
-    return Assignment(hub, device_id, "assigned", substatus, state.get("payload"))
-
-
-def _refusal(answer: dict, status: str, host: str) -> Exception:
-    """The error for a final status that is not assigned."""
-    if status not in ("failed", "disabled"):
-        return ProtocolError("answer", host + ": status")
-    state = _state(answer, host)
-    message = state.get("errorMessage")
-    return ServiceError(status, host, 200, state.get("errorCode"), message or "", "")
+    return Assignment(
+        state["assignedHub"],
+        state["deviceId"],
+        "assigned",
+        substatus if isinstance(substatus, str) else "",
+        state.get("payload"),
+    )

@@ -5,8 +5,7 @@ Source: Azure REST reference, IoT Hub, "Send Device Event", and the how-to named
 
 import json
 
-from microdps.http import quote
-from microdps.service import FIELDS, check
+from microdps.http import FIELDS, quote
 
 _API = "?api-version=2020-03-13"
 
@@ -17,26 +16,31 @@ def path(device_id: str) -> str:
 
 
 def send(connection, hub: str, path: str, data, timeout_ms: int, fields: bytes = b""):
-    """Flow: send one message; it has been accepted when this returns.
+    """Flow: send one message; check() tells then whether it has been accepted.
 
     hub     host name of the assigned hub, with a port only in a simulation
     path    path() of the device ID that DPS assigned
     data    a dict or list becomes JSON; str and bytes go as they are, and must be JSON
     fields  header lines for the message's properties (microdps.properties)
 
-    Raises ServiceError, ProtocolError, LinkError; ValueError if data cannot become JSON.
+    Raises ProtocolError, LinkError; ValueError or TypeError if data cannot become JSON.
     """
     fields = FIELDS + fields if fields else FIELDS
-    yield from connection.request("POST", hub, path, fields, encode(data), timeout_ms)
-    check(connection, hub, (200, 201, 204))
+    return connection.request("POST", hub, path, fields, encode(data), timeout_ms)
+
+
+def check(connection, hub: str):
+    """Raise the ServiceError of a message that has not been accepted."""
+    if connection.status not in (200, 201, 204):
+        from microdps.service import failure
+
+        raise failure(connection, hub)
 
 
 def encode(data):
     """The body for data, bytes-like: a dict or list as JSON, str as UTF-8, bytes as they are."""
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return data
     if isinstance(data, (dict, list)):
         data = json.dumps(data)
-    elif not isinstance(data, str):
-        raise TypeError("data: dict, list, str or bytes")
-    return data.encode()
+    if isinstance(data, str):
+        return data.encode()
+    return memoryview(data)

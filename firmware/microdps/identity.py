@@ -11,10 +11,6 @@ from micropython import const
 
 from microdps.errors import IdentityError
 
-_SEQUENCE = const(0x30)
-_INTEGER = const(0x02)
-_OCTETS = const(0x04)
-
 # More would be no key, chain or set of roots of a device, and not fit its memory.
 _FILE = const(8192)
 
@@ -22,26 +18,22 @@ _FILE = const(8192)
 _CHAIN = const(4096)
 
 
-def element(der: bytes, at: int, name: str, tag: int = _SEQUENCE):
+def element(der: bytes, at: int, name: str, tag: int = 0x30):
     """The DER element at `at` → (where its content begins, where it ends).
 
     Raises IdentityError if the tag differs, or the length is not DER's or reaches past the end.
     """
-    if at + 2 > len(der) or der[at] != tag:
-        raise IdentityError("not-der", name)
-    length = der[at + 1]
+    n = 0
+    least = 0
+    length = der[at + 1] if der[at + 1 :] else 0x80
     at += 2
     if length > 0x7F:
         n = length - 0x80
-        if not 1 <= n <= 2 or at + n > len(der):
-            raise IdentityError("not-der", name)
         length = int.from_bytes(der[at : at + n], "big")
-        at += n
-        if length < (0x80, 0x100)[n - 1]:
-            raise IdentityError("not-der", name)
-    if at + length > len(der):
+        least = (0x10000, 0x80, 0x100, 0x10000)[min(n, 3)]  # one or two bytes, and no leading zero
+    if not least <= length <= len(der) - at - n or der[at - 2] != tag:
         raise IdentityError("not-der", name)
-    return at, at + length
+    return at + n, at + n + length
 
 
 def split(der: bytes, name: str) -> list:
@@ -56,34 +48,30 @@ def split(der: bytes, name: str) -> list:
 
 
 def public_part(key: bytes, name: str) -> bytes:
-    """What a key's certificate must contain: the EC point, or the RSA modulus."""
+    """What a key's certificate must contain: the end of the EC point, or of the RSA modulus some
+    64 bytes. Raises IdentityError if the key is neither SEC1 nor PKCS#1."""
     at, end = element(key, 0, name)
-    if end != len(key):
-        raise IdentityError("not-der", name)
-    at, version_end = element(key, at, name, _INTEGER)
-    version = key[at:version_end]
-    if version == b"\1":  # SEC1: the BIT STRING with the point, if it is there, comes last
-        secret, end = element(key, version_end, name, _OCTETS)
-        point = 2 * (end - secret)
-        if key[-point - 2 : -point] != b"\0\4":
-            raise IdentityError("no-public-key", name)
-        return key[-point:]
-    if version == b"\0" and key[version_end : version_end + 1] == b"\2":  # PKCS#1
-        at, end = element(key, version_end, name, _INTEGER)
-        return key[at:end]
-    raise IdentityError("key-encoding", name)
+    if key[at : at + 3] == b"\2\1\1" and end == len(key):  # SEC1: the point comes last
+        return key[-32:]
+    if key[at : at + 4] == b"\2\1\0\2" and end == len(key):  # PKCS#1: the modulus is first
+        return key[at + 12 : at + 76]
+    raise IdentityError("not-der" if end < len(key) else "key-encoding", name)
 
 
 class Identity:
     """Key, chain and roots, read when they are asked for: a board keeps them in TLS's memory only.
 
-    read  a function that is handed what name() returned, and returns the part's bytes
-    name  a function that is handed "key", "cert" or "roots" and returns where that part lies
+    read   a function that is handed where a part lies, and returns its bytes
+    place  where they lie, with %s for "key", "cert" or "roots"
     """
 
-    def __init__(self, read, name):
+    def __init__(self, read, place: str):
         self._read = read
-        self.name = name
+        self._place = place
+        # All three parts are there, and the key is the leaf's.
+        if public_part(self.part("key"), self.name("key")) not in self.chain()[0]:
+            raise IdentityError("mismatch", self.name("key"))
+        self.roots()
 
     @classmethod
     def from_files(cls, folder: str):
@@ -91,7 +79,7 @@ class Identity:
 
         Raises IdentityError, which names the file.
         """
-        return cls(_read_file, lambda part: "%s/%s.der" % (folder, part))._checked()
+        return cls(_read_file, folder + "/%s.der")
 
     @classmethod
     def from_nvs(cls, namespace: str):
@@ -100,54 +88,41 @@ class Identity:
 
         Raises IdentityError, which names the blob.
         """
-        return cls(_read_blob, lambda part: "nvs:%s/%s" % (namespace, part))._checked()
+        from microdps.board import read_blob
 
-    def _checked(self):
-        """All three parts are there, and the key is the leaf's."""
-        name = self.name("key")
-        if public_part(self.key(), name) not in self.chain()[0]:
-            raise IdentityError("mismatch", name)
-        self.roots()
-        return self
+        return cls(read_blob, "nvs:" + namespace + "/%s")
 
-    def key(self) -> bytes:
-        return self._part("key")
+    def name(self, part: str) -> str:
+        """Where a part lies."""
+        return self._place % part
 
-    def chain(self) -> list:
-        """The leaf, then its issuers. Raises IdentityError if that is more than TLS can send."""
-        name = self.name("cert")
-        chain = split(self._part("cert"), name)
-        if 7 + sum(len(cert) + 3 for cert in chain) > _CHAIN:
-            raise IdentityError("chain-limit", name)
-        return chain
-
-    def roots(self) -> list:
-        return split(self._part("roots"), self.name("roots"))
-
-    def _part(self, part: str) -> bytes:
+    def part(self, part: str) -> bytes:
+        """The bytes of a part. Raises IdentityError if they are missing, too many, or PEM."""
         name = self.name(part)
         try:
-            data = self._read(name)
+            data = self._read(name, _FILE)
         except OSError:
             raise IdentityError("missing", name)
+        if data is None:
+            raise IdentityError("file-limit", name)
         if data[:10] == b"-----BEGIN":
             raise IdentityError("pem", name)
         return data
 
+    def chain(self) -> list:
+        """The leaf, then its issuers. Raises IdentityError if that is more than TLS can send."""
+        data = self.part("cert")
+        chain = split(data, self.name("cert"))
+        if 7 + len(data) + 3 * len(chain) > _CHAIN:
+            raise IdentityError("chain-limit", self.name("cert"))
+        return chain
 
-def _read_file(name: str) -> bytes:
+    def roots(self) -> list:
+        return split(self.part("roots"), self.name("roots"))
+
+
+def _read_file(name: str, limit: int):
     with open(name, "rb") as file:
         size = file.seek(0, 2)
-        if size > _FILE:
-            raise IdentityError("file-limit", name)
         file.seek(0)
-        return file.read(size)
-
-
-def _read_blob(name: str) -> bytes:
-    from microdps.board import read_blob
-
-    data = read_blob(name[4:].split("/"), _FILE)
-    if data is None:
-        raise IdentityError("file-limit", name)
-    return data
+        return file.read(size) if size <= limit else None

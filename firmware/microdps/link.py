@@ -9,32 +9,19 @@ covered by none: MicroPython has no time-out for it.
 import gc
 import select
 import socket
-import sys
-import time
+from time import sleep_ms, ticks_diff, ticks_ms
 
 import tls
 from micropython import const
 
 from microdps.errors import IdentityError, LinkError
 
-if sys.implementation.name == "micropython":
-    from select import poll
-    from time import sleep_ms, ticks_diff, ticks_ms
-else:
-    from microdps.cpython import poll, sleep_ms, ticks_diff, ticks_ms  # type: ignore
-
-# Numbers of an OSError. MicroPython up to 1.27 negates those of a TLS socket's reads and writes.
-_IN_PROGRESS = (115, 119, 36)  # Linux, lwIP (ESP32), macOS
-_ALERT = const(-30592)  # MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE
-_CLOSED = const(-29312)  # MBEDTLS_ERR_SSL_CONN_EOF
-_RESET = (32, 104, 54, 128)  # EPIPE, ECONNRESET (Linux, lwIP; macOS), ENOTCONN (lwIP)
+# Numbers of the OSError of a connection that is being made: Linux, lwIP (ESP32), macOS.
+_IN_PROGRESS = (115, 119, 36)
 
 # IPPROTO_TCP and TCP_NODELAY: the same on Linux, macOS and lwIP, and not named on the Unix port.
 _TCP = const(6)
 _NODELAY = const(1)
-
-# A clock before this year was never set: no certificate would be valid.
-_FIRST_YEAR = const(2025)
 
 
 def tls_context(identity):
@@ -47,28 +34,32 @@ def tls_context(identity):
     context.verify_mode = tls.CERT_REQUIRED
     part = "key"
     try:
-        key = identity.key()
+        key = identity.part("key")
         for cert in identity.chain():
             context.load_cert_chain(cert, key)
         part = "roots"
         for root in identity.roots():
             context.load_verify_locations(root)
     except ValueError as error:
-        name = "cert" if "cert" in str(error) and part == "key" else part
-        raise IdentityError("unreadable", identity.name(name))
+        if "cert" in str(error) and part == "key":
+            part = "cert"
+        raise IdentityError("unreadable", identity.name(part))
     return context
 
 
 class Link:
-    """Runs flows, with at most one TLS connection open."""
+    """Runs flows, with at most one TLS connection open.
 
-    def __init__(self, identity):
+    feed  None, or a function that is called between steps, and once a second in a sleep
+    """
+
+    def __init__(self, identity, feed=None):
         self._context = tls_context(identity)
-        self._poll = poll()
-        self._raw = self._tls = None
-        self._where = ""
-        self._written = False  # has this connection carried a byte of ours, so is TLS set up?
-        self.feed = None  # called between steps, and once a second in a sleep: for a watchdog
+        self._poll = select.poll()
+        self.raw = self.tls = None
+        self.where = ""  # the peer
+        self.written = False  # has this connection carried a byte of ours, so is TLS set up?
+        self._feed = feed
         self._now = 0
         self._ticks = ticks_ms()
 
@@ -84,9 +75,17 @@ class Link:
             what, argument, deadline = request
             try:
                 answer = getattr(self, what)(argument, deadline)
-            except LinkError as failure:
-                self.close()
-                error = failure
+            except (OSError, ValueError, LinkError) as failure:
+                error = self._failed(failure)
+
+    def _failed(self, error):
+        """Close the connection → the LinkError for what ended it."""
+        if not isinstance(error, LinkError):
+            from microdps.failure import link_error
+
+            error = link_error(error, self)
+        self.close()
+        return error
 
     def now(self, _=None, __=None) -> int:
         """Milliseconds since the link was made. Never wraps, if called every six days."""
@@ -102,136 +101,91 @@ class Link:
             ms -= 1000
 
     def _fed(self):
-        if self.feed:
-            self.feed()
+        if self._feed:
+            self._feed()
 
     def close(self, _=None, __=None):
         """Close the connection, if there is one."""
-        for stream in (self._tls, self._raw):
+        for stream in (self.tls, self.raw):
             if stream is not None:
                 stream.close()
-        self._tls = self._raw = None
+        self.tls = self.raw = None
 
     def open(self, host, deadline: int):
         addresses = self._resolve(host)
-        while True:
+        while not self.tls:
             try:
                 self._begin(addresses.pop(0))
-                self._connected(self._wait(self._raw, select.POLLOUT, deadline, "connect"))
-                break
-            except LinkError:
-                self.close()
+                self._connected(self._wait(self.raw, select.POLLOUT, deadline), host[0])
+            except (OSError, LinkError):
                 if not addresses:
                     raise
-        self._wrap(host[0])
 
     def send(self, buffer, deadline: int):
         view = memoryview(buffer)
-        done = 0
-        while done < len(view):
-            n = self._write(view[done:])
-            done += n
-            if not n:
-                self._wait(self._tls, select.POLLOUT, deadline, self._phase())
+        while view:
+            n = self.tls.write(view)
+            if n:
+                self.written = True
+                view = view[n:]
+            else:
+                self._wait(self.tls, select.POLLOUT, deadline)
 
     def recv(self, buffer, deadline):
         while True:
-            n = self._read(buffer)
+            n = self.tls.readinto(buffer)
             if n is not None or deadline is None:
                 return n
             # Nothing is buffered now, so the raw socket tells; the wrapper would poll in steps.
-            self._wait(self._raw, select.POLLIN, deadline, "answer")
+            self._wait(self.raw, select.POLLIN, deadline)
 
-    def _wait(self, stream, flags: int, deadline: int, phase: str) -> int:
+    def _wait(self, stream, flags: int, deadline: int) -> int:
         """Wait until the stream is ready → the flags that poll gave. Raises LinkError if late."""
         self._fed()
-        self._poll.register(stream, flags)
+        # CPython's TLS socket does not tell poll what it waits for.
+        self._poll.register(stream, getattr(stream, "waits_for", flags))
         try:
             while True:
-                for event in self._poll.poll(self._left(deadline, phase)):
+                for event in self._poll.poll(self._left(deadline)):
                     return event[1]
         finally:
             self._poll.unregister(stream)
 
     # What follows never waits; microdps.aio shares it.
 
-    def _left(self, deadline: int, phase: str) -> int:
+    def _left(self, deadline: int) -> int:
         left = deadline - self.now()
         if left <= 0:
-            raise LinkError("timeout-" + phase, self._where)
+            raise LinkError("timeout-" + self.phase(), self.where)
         return left
 
-    def _phase(self) -> str:
-        return "answer" if self._written else "handshake"
+    def phase(self) -> str:
+        return "answer" if self.written else "handshake" if self.tls else "connect"
 
     def _resolve(self, host) -> list:
-        """Addresses of a host, as getaddrinfo gives them. The clock must be set by now."""
+        """Addresses of a host, as getaddrinfo gives them."""
         self.close()
-        self._where = "%s:%d" % host
-        if time.gmtime()[0] < _FIRST_YEAR:
-            raise LinkError("clock", self._where)
-        try:
-            return socket.getaddrinfo(host[0], host[1], 0, socket.SOCK_STREAM)
-        except OSError:
-            raise LinkError("dns", self._where)
+        self.written = False
+        self.where = "%s:%d" % host
+        return socket.getaddrinfo(host[0], host[1], 0, socket.SOCK_STREAM)
 
     def _begin(self, address):
         """Begin to connect."""
-        self._raw = raw = socket.socket(address[0], address[1])
+        self.close()
+        self.raw = raw = socket.socket(address[0], address[1])
         raw.setblocking(False)
+        raw.setsockopt(_TCP, _NODELAY, 1)
         try:
-            raw.setsockopt(_TCP, _NODELAY, 1)
             raw.connect(address[-1])
         except OSError as error:
             if error.errno not in _IN_PROGRESS:
-                raise LinkError("connect", "%s: %s" % (self._where, error))
+                raise
 
-    def _connected(self, flags: int):
+    def _connected(self, flags: int, name: str):
+        """Put TLS on the connection, if there is one. The first write does the handshake."""
         if flags & (select.POLLERR | select.POLLHUP):
-            raise LinkError("connect", self._where)
-
-    def _wrap(self, name: str):
-        """Put TLS on the connection. The first write does the handshake."""
+            raise LinkError("connect", self.where)
         gc.collect()  # Mbed TLS wants some 40 kB, which an old connection may still hold
-        self._written = False
-        try:
-            self._tls = self._context.wrap_socket(
-                self._raw, server_hostname=name, do_handshake_on_connect=False
-            )
-        except OSError as error:
-            self._fail(error)
-
-    def _write(self, view) -> int:
-        try:
-            n = self._tls.write(view) or 0
-        except (OSError, ValueError) as error:
-            self._fail(error)
-        if n:
-            self._written = True
-        return n
-
-    def _read(self, buffer):
-        try:
-            return self._tls.readinto(buffer)
-        except OSError as error:
-            self._fail(error)
-
-    def _fail(self, error):
-        """Raise the LinkError for an exception of the TLS socket.
-
-        A ValueError is a refused server certificate; its text is Mbed TLS's list of reasons.
-        Before our first byte was written, it is the handshake that failed.
-        """
-        if isinstance(error, ValueError):
-            reason = str(error).strip().replace("\n", ", ")
-            raise LinkError("server-certificate", "%s: %s" % (self._where, reason))
-        code = error.errno
-        if -256 < code < 0:
-            code = -code
-        if not self._written:
-            raise LinkError("handshake", "%s: %d" % (self._where, code))
-        if code == _ALERT:
-            raise LinkError("alert", self._where)
-        if code == _CLOSED or code in _RESET:
-            raise LinkError("closed", self._where)
-        raise LinkError("broken", "%s: %d" % (self._where, code))
+        self.tls = self._context.wrap_socket(
+            self.raw, server_hostname=name, do_handshake_on_connect=False
+        )

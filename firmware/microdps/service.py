@@ -1,33 +1,17 @@
-"""What the answers of DPS and IoT Hub have in common: the fields sent, JSON, the error bodies."""
+"""The error that an answer of DPS or IoT Hub stands for. Loaded when there is one."""
 
-import json
-
+from microdps.dps import parse
 from microdps.errors import ProtocolError, ServiceError
-
-# Those of the how-to; both services ask for them.
-FIELDS = b"Content-Type: application/json\r\nContent-Encoding: utf-8\r\n"
+from microdps.url import header
 
 
-def parse(response, where: str) -> dict:
-    """The response's body, a JSON object → dict. Raises ProtocolError."""
-    try:
-        answer = json.loads(bytes(response.body))
-    except (ValueError, RuntimeError):  # RuntimeError: nested too deep
-        raise ProtocolError("json", where)
-    if not isinstance(answer, dict):
-        raise ProtocolError("json", where)
-    return answer
-
-
-def check(response, where: str, good):
-    """Raise the ServiceError that the response stands for, unless its status is one of the good.
+def failure(response, where: str) -> ServiceError:
+    """The ServiceError for a response whose status is an error.
 
     DPS and newer hubs: {"errorCode": 401002, "trackingId": …, "message": …}
     older hubs:         {"Message": "ErrorCode:NAME;text", "ExceptionMessage": "Tracking ID:…"}
     """
     status = response.status
-    if status in good:
-        return
     try:
         body = parse(response, where)
     except ProtocolError:  # an answer of something before the service: its status says enough
@@ -41,12 +25,21 @@ def check(response, where: str, good):
         tracking = str(body.get("ExceptionMessage")).split("-TimeStamp")[0]
         tracking = tracking.replace("Tracking ID:", "")
     if not tracking:
-        tracking = (response.header("x-ms-request-id") or b"").decode()
-    retry_s = retry_after_s(response)
-    raise ServiceError(code or status, where, status, code, message or "", tracking, retry_s)
+        tracking = (header(response, "x-ms-request-id") or b"").decode()
+    return ServiceError(
+        code or status, where, status, code, message or "", tracking, response.retry_s
+    )
 
 
-def retry_after_s(response) -> int:
-    """The response's Retry-After in seconds; 0 if it has none, or none in seconds."""
-    value = response.header("retry-after") or b""
-    return int(value) if value.isdigit() and len(value) < 7 else 0
+def refusal(answer: dict, status, where: str) -> Exception:
+    """The error for an operation of DPS whose final status is not assigned."""
+    state = answer.get("registrationState") or {}
+    if status not in ("failed", "disabled") or not isinstance(state, dict):
+        return ProtocolError("answer", where + ": status")
+    message = state.get("errorMessage") or ""
+    return ServiceError(status, where, 200, state.get("errorCode"), message, "")
+
+
+def too_late(response, status, where: str) -> ServiceError:
+    """The error for an operation of DPS that has not come to its end in time."""
+    return ServiceError("deadline", where, response.status, None, status, "")

@@ -57,11 +57,14 @@ def save(path: str, owner: str, state: dict):
 
 
 def restore(path: str, session):
-    """Give a microdps.device.Session what its device knew before the reboot.
-
-    Raises StateError, OSError is none: a file that is not there is no state.
-    """
-    state = load(path, owner(session.id_scope, session.registration_id, session.host))
+    """Give a microdps.device.Session what its device knew before the reboot. A damaged or foreign
+    file is reported: it counts as none, and is replaced, so that it is reported once."""
+    try:
+        state = load(path, owner(*session.owner))
+    except StateError as error:
+        _log(session, "error: %s" % error)
+        keep(path, session)
+        return
     hub, device_id = state.pop("hub", None), state.pop("device_id", None)
     if isinstance(hub, str) and isinstance(device_id, str):
         substatus = state.pop("substatus", "")
@@ -69,20 +72,31 @@ def restore(path: str, session):
             Assignment(hub, device_id, "assigned", substatus, None), state.pop("proven", False)
         )
     session.kept = state
+    session.changed = False
 
 
 def keep(path: str, session):
-    """Save what the device knows now. Raises OSError."""
+    """Save what the device knows now. Flash that cannot be written is reported, and no reason to
+    stop sending."""
+    session.changed = False
     state = dict(session.kept)
     if session.assignment:
         state["hub"] = session.assignment.hub
         state["device_id"] = session.assignment.device_id
         state["substatus"] = session.assignment.substatus
         state["proven"] = session.proven
-    save(path, owner(session.id_scope, session.registration_id, session.host), state)
+    try:
+        save(path, owner(*session.owner), state)
+    except OSError as error:
+        _log(session, "error: cannot write %s: %s" % (path, error))
 
 
-def owner(id_scope: str, registration_id: str, host: str) -> str:
+def _log(session, line: str):
+    if session.connection.log:
+        session.connection.log(line)
+
+
+def owner(host: str, id_scope: str, registration_id: str) -> str:
     """What a state is written for."""
     return "%s/%s@%s" % (id_scope, registration_id, host)
 

@@ -38,7 +38,7 @@ def _section(section):
 
 def _assignment():
     settings = config.load("config.json")
-    owner = state.owner(settings["id_scope"], settings["registration_id"], settings["host"])
+    owner = state.owner(settings["host"], settings["id_scope"], settings["registration_id"])
     print("device:", owner)
     kept = state.load("state.json", owner)
     if "hub" in kept:

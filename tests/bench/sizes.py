@@ -11,7 +11,7 @@ from host_tools import FIRMWARE, interpreter
 FILE = FIRMWARE / "SIZES.md"
 
 # What register, poll and send need, in the order in which they are imported.
-CORE = ["errors", "http", "service", "dps", "hub", "identity", "device", "link"]
+CORE = ["errors", "http", "dps", "hub", "identity", "device", "link"]
 
 HEAD = """\
 # Sizes

@@ -18,7 +18,9 @@ ACCEPTED = (
 
 
 def send(peer, data, device_id="my-x509-device"):
-    return peer.run(hub.send(Connection(), HUB, hub.path(device_id), data, 5000))
+    connection = Connection()
+    peer.run(hub.send(connection, HUB, hub.path(device_id), data, 5000))
+    hub.check(connection, HUB)
 
 
 def refused(status, body, fields=b""):

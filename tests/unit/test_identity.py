@@ -71,7 +71,7 @@ def load(**parts):
     lay(**parts)
     try:
         identity = Identity.from_files(FOLDER)
-        return identity.key(), identity.chain(), identity.roots()
+        return identity.part("key"), identity.chain(), identity.roots()
     finally:
         clear()
 
@@ -118,10 +118,14 @@ def test_key_of_another_certificate():
 def test_keys_that_the_device_cannot_use():
     for key, code in (
         (PKCS8, "key-encoding"),
-        (SEC1_WITHOUT_POINT, "no-public-key"),
         (der(0x30, b"\x02\x01\x02" + SEC1), "key-encoding"),
     ):
         assert raised(public_part, key, "key").args == (code, "key")
+
+
+def test_key_without_its_public_part_cannot_be_the_leafs():
+    error = raised(lambda: load(key=SEC1_WITHOUT_POINT))
+    assert error.args == ("mismatch", FOLDER + "/key.der")
 
 
 def test_chain_that_tls_cannot_send():

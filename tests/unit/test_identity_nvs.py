@@ -40,7 +40,7 @@ def load(**changed):
     sys.modules["esp32"] = Module
     try:
         identity = Identity.from_nvs("microdps")
-        return identity.key(), identity.chain(), identity.roots()
+        return identity.part("key"), identity.chain(), identity.roots()
     finally:
         if before:
             sys.modules["esp32"] = before

@@ -4,7 +4,6 @@ import json
 import os
 
 from harness import raised
-from microdps import device as device_module
 from microdps import state
 from microdps.device import Session
 from microdps.dps import Assignment
@@ -15,7 +14,7 @@ OWNER = "0ne1/device-01@dps"
 
 
 def session(registration_id="device-01"):
-    return Session(Connection(64), "0ne1", registration_id, "dps", 1000, lines.append)
+    return Session(Connection(64, lines.append), ("dps", "0ne1", registration_id), 1000)
 
 
 lines = []  # what the sessions of the running test have logged
@@ -111,17 +110,17 @@ def test_damaged_state_is_reported_once():
     with open(FILE, "wb") as file:
         file.write(b"rubbish")
     one = session()
-    device_module.restore(FILE, one)
+    state.restore(FILE, one)
     assert one.assignment is None
     assert len(lines) == 1
     assert lines[0].startswith("error: " + FILE + ": the state file is damaged")
-    device_module.restore(FILE, session())
+    state.restore(FILE, session())
     assert len(lines) == 1
 
 
 @clean
 def test_state_that_cannot_be_written_is_reported_and_no_reason_to_stop():
-    device_module.keep("no-such-folder/state.json", session())
+    state.keep("no-such-folder/state.json", session())
     assert len(lines) == 1 and "no-such-folder/state.json" in lines[0]
 
 
