@@ -72,9 +72,9 @@ class AioLink(Link):
             try:
                 self._begin(addresses.pop(0))
                 await self._await(self.raw, select.POLLOUT, deadline)
-                self._poll.register(self.raw, select.POLLOUT)
+                self._watch(self.raw, select.POLLOUT)
                 flags = [event[1] for event in self._poll.poll(0)]
-                self._poll.unregister(self.raw)
+                self._unwatch()
                 self._connected(flags[0] if flags else 0, host[0])
             except (OSError, LinkError):
                 if not addresses:

@@ -43,6 +43,7 @@ class Session:
         self.proven = proven
         self.changed = True
         if assignment:
+            self._hub = assignment.hub
             self._path = hub.path(assignment.device_id)
 
     def provision(self):
@@ -85,11 +86,10 @@ class Session:
                 renewed = True
                 yield from self.provision()
             try:
-                where = self.assignment.hub  # type: ignore[union-attr]
                 yield from hub.send(
-                    self.connection, where, self._path, data, self.timeout_ms, fields
+                    self.connection, self._hub, self._path, data, self.timeout_ms, fields
                 )
-                hub.check(self.connection, where)
+                hub.check(self.connection, self._hub)
                 if not self.proven:
                     self.proven = self.changed = True
                 self.failures = self.refusals = 0

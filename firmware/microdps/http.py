@@ -86,13 +86,18 @@ class Connection:
         self.view = memoryview(self.buf)
         self.log = log
         self.status = self.retry_s = 0
-        self.body = self.view[:0]
+        self._probe = ("recv", self.view, None)
         self._host: str | None = None  # the host that the open connection leads to
         self._target: tuple | None = None  # what _head was made for
         # What is kept of a response lies in :_end, its head in :head_end; what has come and is not
         # looked at yet in _at:_have. _left is still to come: bytes, or a constant from above.
-        self.head_end = self._length = 0
+        self.head_end = self._end = self._length = 0
         self._keep = False  # can the connection be used again after this response?
+
+    @property
+    def body(self):
+        """The response's body, a memoryview of the buffer."""
+        return self.view[self.head_end : self._end]
 
     def forget(self):
         """The driver has closed the connection: the next request opens one."""
@@ -121,7 +126,7 @@ class Connection:
         if self._host == host:
             # Closed by the server meanwhile, or holding bytes that nobody asked for: not fit.
             try:
-                kept = (yield "recv", view, None) is None
+                kept = (yield self._probe) is None
             except LinkError:
                 pass
         self._host = None  # until the response has been read to its end
@@ -163,7 +168,6 @@ class Connection:
             again = deadline - (yield NOW)
             yield from self.request(method, host, path, fields, body, again, hops)
             return
-        self.body = view[self.head_end : self._end]
         if self._keep and self._have == self._at:  # no more than the response has come
             self._host = host
         else:
@@ -185,13 +189,14 @@ class Connection:
                 "%s %s HTTP/1.1\r\nHost: %s\r\n" % (method, path, host)
             ).encode() + fields
             self._target = target
-        head = self._head + (
-            b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n" % len(body)
-        )
-        if len(head) > len(self.buf):
+        head = self._head
+        n = len(head)
+        length = b"\r\n" if body is None else b"Content-Length: %d\r\n\r\n" % len(body)
+        if n + len(length) > len(self.buf):
             raise ValueError("no request: " + path)
-        self.buf[: len(head)] = head
-        return len(head)
+        self.buf[:n] = head
+        self.buf[n : n + len(length)] = length
+        return n + len(length)
 
     def _take(self, method, host: str) -> bool:
         """Take what has come of the response → True if that is all of it; else there is room for
@@ -304,17 +309,22 @@ class Connection:
         if not head or first not in b"CcRrTt":
             return
         name = buf[at:colon].lower()
-        value = buf[colon + 1 : end].lower().strip(b" \t")
+        colon += 1
+        while buf[colon] in b" \t":
+            colon += 1
+        while buf[end - 1] in b" \t":
+            end -= 1
+        value = buf[colon:end]
         if name == b"content-length":
             if not value.isdigit() or self._length not in (_UNTIL_CLOSE, int(value)):
                 raise ProtocolError("length", host)
             self._length = int(value)
         elif name == b"transfer-encoding":
-            if value != b"chunked" or self._length != _UNTIL_CLOSE:
+            if value.lower() != b"chunked" or self._length != _UNTIL_CLOSE:
                 raise ProtocolError("transfer-encoding", host)
             self._length = _CHUNK
         else:
-            if name == b"connection" and value.find(b"close") >= 0:
+            if name == b"connection" and value.lower().find(b"close") >= 0:
                 self._keep = False
             elif name == b"retry-after" and value.isdigit() and len(value) < 7:
                 self.retry_s = int(value)

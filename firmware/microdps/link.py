@@ -56,6 +56,8 @@ class Link:
     def __init__(self, identity, feed=None):
         self._context = tls_context(identity)
         self._poll = select.poll()
+        self._events = getattr(self._poll, "ipoll", self._poll.poll)  # without a list, if it can
+        self._watched = None  # the stream that is registered
         self.raw = self.tls = None
         self.where = ""  # the peer
         self.written = False  # has this connection carried a byte of ours, so is TLS set up?
@@ -74,7 +76,8 @@ class Link:
             answer = error = None
             what, argument, deadline = request
             try:
-                answer = getattr(self, what)(argument, deadline)
+                # Looked up in the class: a bound method would be an allocation.
+                answer = getattr(type(self), what)(self, argument, deadline)
             except (OSError, ValueError, LinkError) as failure:
                 error = self._failed(failure)
 
@@ -106,6 +109,7 @@ class Link:
 
     def close(self, _=None, __=None):
         """Close the connection, if there is one."""
+        self._unwatch()
         for stream in (self.tls, self.raw):
             if stream is not None:
                 stream.close()
@@ -122,12 +126,13 @@ class Link:
                     raise
 
     def send(self, buffer, deadline: int):
-        view = memoryview(buffer)
-        while view:
-            n = self.tls.write(view)
+        while True:
+            n = self.tls.write(buffer)
             if n:
                 self.written = True
-                view = view[n:]
+                if n == len(buffer):
+                    return
+                buffer = memoryview(buffer)[n:]
             else:
                 self._wait(self.tls, select.POLLOUT, deadline)
 
@@ -142,16 +147,24 @@ class Link:
     def _wait(self, stream, flags: int, deadline: int) -> int:
         """Wait until the stream is ready → the flags that poll gave. Raises LinkError if late."""
         self._fed()
-        # CPython's TLS socket does not tell poll what it waits for.
-        self._poll.register(stream, getattr(stream, "waits_for", flags))
-        try:
-            while True:
-                for event in self._poll.poll(self._left(deadline)):
-                    return event[1]
-        finally:
-            self._poll.unregister(stream)
+        self._watch(stream, getattr(stream, "waits_for", flags))  # CPython's tells, not its poll
+        while True:
+            for event in self._events(self._left(deadline)):
+                return event[1]
 
     # What follows never waits; microdps.aio shares it.
+
+    def _watch(self, stream, flags: int):
+        if stream is not self._watched:
+            self._unwatch()
+            self._poll.register(stream, flags)
+            self._watched = stream
+        self._poll.modify(stream, flags)
+
+    def _unwatch(self):
+        if self._watched:
+            self._poll.unregister(self._watched)
+            self._watched = None
 
     def _left(self, deadline: int) -> int:
         left = deadline - self.now()
