@@ -61,8 +61,8 @@ def test_other_task_keeps_its_rhythm_while_a_slow_hub_answers(simulator, which, 
             peers.drip(connection, text, slow_ms / 1000 / len(text))
 
     def dps(connection):
-        service = Dps(hub_port)
-        service.requests = 2  # assigned at once
+        service = Dps(polls=0)
+        service.hub_port = hub_port
         while head := peers.read_request(connection):
             connection.sendall(service.respond(head))
 

@@ -17,11 +17,21 @@ def twelve_messages(tmp_path_factory):
 
 
 def test_two_handshakes_to_the_tenth_message_and_none_more(twelve_messages):
-    _, dps, hub = twelve_messages
+    dps, hub = twelve_messages.dps, twelve_messages.hub
     assert (dps.connections, hub.connections) == (1, 1)
     assert (dps.requests, hub.requests) == (3, 12)
 
 
 def test_a_request_is_one_tls_record(twelve_messages):
-    _, dps, hub = twelve_messages
+    dps, hub = twelve_messages.dps, twelve_messages.hub
     assert (dps.records, hub.records) == (dps.requests, hub.requests)
+
+
+def test_a_message_is_cheap_and_nothing_grows(twelve_messages):
+    """Bytes on the 64-bit heap; the live heap after 1,000 messages is `make bench`'s."""
+    assert twelve_messages.printed["allocated"] <= 1600
+    assert twelve_messages.printed["live_at_end"] == twelve_messages.printed["live_after_10"]
+
+
+def test_bytes_on_the_wire_are_those_of_the_floor(twelve_messages, tmp_path):
+    assert twelve_messages.bytes <= 1.05 * Bench(tmp_path).run("raw", 12).bytes

@@ -130,7 +130,7 @@ def after_hub(session, error, until, renewed: bool):
     if step == REGISTER:
         session.assign(None)
         if not renewed:
-            _log(session, "registering anew: %s" % error)
+            session.log("registering anew: %s", error)
             return until
     if step != FINAL:
         yield from _refused(session)
@@ -143,7 +143,7 @@ def wait(session):
     session.due = None
     if left > 0:
         if left > 1000:
-            _log(session, "waiting %d s, after the last error" % (left // 1000))
+            session.log("waiting %d s, after the last error", left // 1000)
         yield "sleep", left, None
 
 
@@ -179,11 +179,6 @@ def _pause(session, ms: int, error, until):
         session.not_before = now + ms
         session.due = wait
         raise error
-    _log(session, "again in %d s: %s" % (ms // 1000, error))
+    session.log("again in %d s: %s", ms // 1000, error)
     yield "sleep", ms, None
     return until
-
-
-def _log(session, line: str):
-    if session.connection.log:
-        session.connection.log(line)

@@ -15,7 +15,7 @@ class Session:
                  then, the next call waits
     payload      a dict for a custom allocation, or None
     assignment   what DPS has assigned, or None
-    proven       has the assigned hub accepted a message since DPS assigned it?
+    proven       has the assigned hub ever accepted a message?
     kept         dict of what else the state file holds
     failures     in a row, until a message is accepted
     refusals     in a row, by DPS or the hub
@@ -35,16 +35,21 @@ class Session:
         self.owner = owner
         self.timeout_ms = timeout_ms
         self.kept: dict = {}
-        self._path = ""
+        self._hub = self._path = ""
 
     def assign(self, assignment, proven: bool = False):
         """Take an assignment, or None for no longer having one."""
         self.assignment = assignment
-        self.proven = proven
         self.changed = True
         if assignment:
+            self.proven = proven or (self.proven and assignment.hub == self._hub)
             self._hub = assignment.hub
             self._path = hub.path(assignment.device_id)
+
+    def log(self, text: str, *values):
+        """Tell a line of text, if there is someone to tell."""
+        if self.connection.log:
+            self.connection.log(text % values)
 
     def provision(self):
         """Flow: register with DPS and poll until assigned → Assignment.
@@ -126,8 +131,8 @@ class Device:
         state=None,
         feed=None,
     ):
+        self._link = self._driver(identity, feed)  # first, for it needs room to read the identity
         self._session = Session(Connection(log=log), (host, id_scope, registration_id), timeout_ms)
-        self._link = self._driver(identity, feed)
         self._state = state
         if state:
             from microdps.state import restore

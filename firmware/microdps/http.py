@@ -33,18 +33,16 @@ _LINE = const(1024)
 _HEADERS = const(64)
 _INTERIM = const(8)
 
-# What is still to come of a response, where it is no number of bytes: first lines, in the order
-# of _LINES from its end; then all that comes until the connection closes.
-_STATUS = const(-1)
-_HEADER = const(-2)
-_CHUNK = const(-3)
-_TRAILER = const(-4)
+# What is still to come of a response, where it is no number of bytes: its head; the line before a
+# chunk; the trailer; all that comes until the connection closes.
+_HEAD = const(-1)
+_CHUNK = const(-2)
+_TRAILER = const(-3)
 _UNTIL_CLOSE = const(1 << 29)
-_LINES = ("header-line", "chunk", "header-line", "status-line")
 
-# RFC 9110, 5.6.2: a name is a token when strip() leaves nothing of it. The first 22 are the digits
-# of a chunk's size; the first 66 stand for themselves in a path (RFC 3986, 2.3).
-_TOKEN = b"0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ-_.~!#$%&'*+^`|"
+# RFC 9110, 5.6.2: a name is a token when strip() leaves nothing of it. [1:23] are the digits of a
+# chunk's size; [:66] stand for themselves in a path (RFC 3986, 2.3).
+_TOKEN = b"-0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ_.~!#$%&'*+^`|"
 
 
 def quote(text: str) -> str:
@@ -86,6 +84,7 @@ class Connection:
         self.view = memoryview(self.buf)
         self.log = log
         self.status = self.retry_s = 0
+        self._find = self.buf.find  # bound once: to look it up in a type of C is a long search
         self._probe = ("recv", self.view, None)
         self._host: str | None = None  # the host that the open connection leads to
         self._target: tuple | None = None  # what _head was made for
@@ -144,8 +143,9 @@ class Connection:
             if rest:
                 yield "send", rest, deadline
             self._have = self._at = self._end = 0
-            self._left = _STATUS
-            self._interim = 0
+            self._left = _HEAD
+            self._lines = self._interim = 0
+            self._strict = not kept
             while not self._take(method, host):
                 n = yield "recv", view[self._have :], deadline
                 if n:
@@ -224,38 +224,18 @@ class Connection:
                     if buf[end : end + 2] != b"\r\n":
                         raise ProtocolError("chunk", host)
                     left = _CHUNK
-                continue
-            line = at
-            eol = buf.find(b"\n", line, have)
-            n = (have if eol < 0 else eol) - line
-            if n > (_STATUS_LINE if left == _STATUS else _LINE):
-                raise ProtocolError(_LINES[left] + "-limit", host)
-            if eol < 0:
-                break
-            if buf.find(b"\r", line, eol) != eol - 1 or buf.find(b"\0", line, eol) >= 0:
-                raise ProtocolError(_LINES[left], host)
-            at = eol + 1
-            if left == _STATUS:
-                self._status_line(host)
-                left = _HEADER
-                end = at
-            elif left == _CHUNK:
-                left = self._chunk_size(line, eol - 1, len(buf) - end, host)
-            elif n > 1:
-                self._header_line(line, eol - 1, left == _HEADER, host)
-                if left == _HEADER:
-                    end = at
-            elif left == _TRAILER:
-                done = True
-            elif self.status < 200:  # an interim answer: passed over (RFC 9110, 15.2)
-                self._interim += 1
-                if self._interim > _INTERIM or self.status == 101:
-                    raise ProtocolError("interim", host)
-                have -= at
-                view[:have] = view[at : at + have]
-                at = end = 0
-                left = _STATUS
-            else:
+            elif left == _HEAD:
+                at = self._take_head(have, host)
+                if not at:
+                    break
+                if self.status < 200:  # an interim answer: passed over (RFC 9110, 15.2)
+                    self._interim += 1
+                    if self._interim > _INTERIM or self.status == 101:
+                        raise ProtocolError("interim", host)
+                    have -= at
+                    view[:have] = view[at : at + have]
+                    at = 0
+                    continue
                 self.head_end = end = at
                 if method == "HEAD" or self.status in (204, 304):
                     self._length = 0
@@ -264,6 +244,26 @@ class Connection:
                     self._keep = False
                 elif left > len(buf) - end:
                     raise ProtocolError("body-limit", host)
+            else:
+                line = at
+                eol = buf.find(b"\n", line, have)
+                if (have if eol < 0 else eol) - line > _LINE:
+                    raise ProtocolError("chunk-limit", host)
+                if eol < 0:
+                    break
+                if buf.find(b"\r", line, eol) != eol - 1:
+                    raise ProtocolError("chunk", host)
+                at = eol + 1
+                if left == _CHUNK:
+                    left = self._chunk_size(line, eol - 1, len(buf) - end, host)
+                elif at - line > 2:
+                    self._lines += 1
+                    if self._lines > _HEADERS:
+                        raise ProtocolError("header-count-limit", host)
+                    if buf.find(b":", line, eol) <= line:
+                        raise ProtocolError("header-line", host)
+                else:
+                    done = True
         if at > end and not done:
             have -= at - end
             view[end:have] = view[at : at + have - end]
@@ -273,48 +273,67 @@ class Connection:
         self._have = have
         self._left = left
         if have == len(buf) and not done:
-            raise ProtocolError("head-limit" if _CHUNK < left < 0 else "body-limit", host)
+            raise ProtocolError("head-limit" if left == _HEAD else "body-limit", host)
         return done
 
-    def _status_line(self, host: str):
-        """Take the status line (RFC 9112, 4), which may lack the reason."""
+    def _take_head(self, have: int, host: str) -> int:
+        """Take the head, from its begin → where it ends; 0 if more of it is to come.
+
+        What has no bearing on the framing is judged in the first answer of a connection only.
+        """
         buf = self.buf
-        code = buf[9:12]
-        if buf.find(b"HTTP/1.", 0, 7) or buf[7] not in b"01" or buf[8] != 32:
+        find = self._find
+        strict = self._strict
+        at = find(b"\n", 0, have) + 1
+        if (at or have) > _STATUS_LINE + 1:
+            raise ProtocolError("status-line-limit", host)
+        if not at:
+            return 0
+        # RFC 9112, 4: HTTP/1.0 or 1.1, a space, three digits; the reason may be missing.
+        good = find(b"HTTP/1.", 0, 7) == 0 and 47 < buf[7] < 50 and buf[8] == 32
+        good = good and 48 < buf[9] < 58 and 47 < buf[10] < 58 and 47 < buf[11] < 58
+        if not good or buf[12] not in b" \r" or find(b"\r", 0, at) != at - 2:
             raise ProtocolError("status-line", host)
-        if not code.isdigit() or code[0] == 48 or buf[12] not in b" \r":
-            raise ProtocolError("status-line", host)
-        self.status = int(code)
+        self.status = buf[9] * 100 + buf[10] * 10 + buf[11] - 5328
         self._keep = buf[7] == 49  # HTTP/1.1
         self._length = _UNTIL_CLOSE
-        self._folds = False
-        self._lines = self.retry_s = 0
+        self.retry_s = lines = 0
+        folds = False  # may a folded line (RFC 9112, 5.2) follow?
+        while True:
+            line = at
+            at = find(b"\n", line, have) + 1
+            if (at or have) - line > _LINE + 1:
+                raise ProtocolError("header-line-limit", host)
+            if not at:
+                return 0
+            first = buf[line]
+            if buf[at - 2] != 13 or (strict and find(b"\r", line, at) != at - 2):
+                raise ProtocolError("header-line", host)
+            if first == 13:
+                if strict and find(b"\0", 0, at) >= 0:
+                    raise ProtocolError("header-line", host)
+                return at
+            lines += 1
+            if lines > _HEADERS:
+                raise ProtocolError("header-count-limit", host)
+            if folds and (first == 32 or first == 9):
+                buf[line - 2 : line] = b"  "
+                continue
+            colon = find(b":", line, at)
+            if colon <= line:
+                raise ProtocolError("header-line", host)
+            first |= 32
+            folds = first != 99 and first != 114 and first != 116
+            if strict or not folds:
+                folds = self._field(line, colon, at - 2, host)
 
-    def _header_line(self, at: int, end: int, head: bool, host: str):
-        """Take the header or trailer line in at:end, and what it says of the body's framing."""
+    def _field(self, at: int, colon: int, end: int, host: str) -> bool:
+        """Take the header in at:end → may its line be folded? Not if that changed the framing."""
         buf = self.buf
-        self._lines += 1
-        if self._lines > _HEADERS:
-            raise ProtocolError("header-count-limit", host)
-        first = buf[at]
-        if head and self._folds and first in b" \t":
-            buf[at - 2 : at] = b"  "  # a folded line (RFC 9112, 5.2) becomes one
-            return
-        colon = at
-        while buf[colon] in _TOKEN:
-            colon += 1
-        if colon == at or buf[colon] != 58:
-            raise ProtocolError("header-line", host)
-        self._folds = True
-        if not head or first not in b"CcRrTt":
-            return
         name = buf[at:colon].lower()
-        colon += 1
-        while buf[colon] in b" \t":
-            colon += 1
-        while buf[end - 1] in b" \t":
-            end -= 1
-        value = buf[colon:end]
+        if name.strip(_TOKEN) if self._strict else self._find(b" ", at, colon) > 0:
+            raise ProtocolError("header-line", host)
+        value = buf[colon + 1 : end].strip(b" \t")
         if name == b"content-length":
             if not value.isdigit() or self._length not in (_UNTIL_CLOSE, int(value)):
                 raise ProtocolError("length", host)
@@ -328,14 +347,14 @@ class Connection:
                 self._keep = False
             elif name == b"retry-after" and value.isdigit() and len(value) < 7:
                 self.retry_s = int(value)
-            return
-        self._folds = False  # it would change the framing
+            return True
+        return False
 
     def _chunk_size(self, at: int, end: int, room: int, host: str) -> int:
         """What the chunk's line in at:end announces (RFC 9112, 7.1.1; its extensions passed over):
         the bytes of its data and the CRLF after it, or _TRAILER."""
         size = bytes(self.view[at:end]).split(b";")[0].rstrip(b" \t")
-        if not size or size.strip(_TOKEN[:22]):
+        if not size or size.strip(_TOKEN[1:23]):
             raise ProtocolError("chunk", host)
         n = int(size, 16)
         if n > room:

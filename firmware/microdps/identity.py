@@ -25,7 +25,7 @@ def element(der: bytes, at: int, name: str, tag: int = 0x30):
     """
     n = 0
     least = 0
-    length = der[at + 1] if der[at + 1 :] else 0x80
+    length = der[at + 1] if at + 1 < len(der) else 0x80
     at += 2
     if length > 0x7F:
         n = length - 0x80

@@ -62,7 +62,7 @@ def restore(path: str, session):
     try:
         state = load(path, owner(*session.owner))
     except StateError as error:
-        _log(session, "error: %s" % error)
+        session.log("error: %s", error)
         keep(path, session)
         return
     hub, device_id = state.pop("hub", None), state.pop("device_id", None)
@@ -88,12 +88,7 @@ def keep(path: str, session):
     try:
         save(path, owner(*session.owner), state)
     except OSError as error:
-        _log(session, "error: cannot write %s: %s" % (path, error))
-
-
-def _log(session, line: str):
-    if session.connection.log:
-        session.connection.log(line)
+        session.log("error: cannot write %s: %s", path, error)
 
 
 def owner(host: str, id_scope: str, registration_id: str) -> str:

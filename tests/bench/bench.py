@@ -1,14 +1,18 @@
-"""make bench: what the device costs, measured on the real MicroPython against a scripted peer.
+"""make bench: what the device costs, beside the floor and other clients, on the real MicroPython.
 
-Register, two polls and 100 messages over mutual TLS (EC P-256 both ways), the package as .mpy.
-Counts and ratios only: the machine may be a noisy one.
+Register, two polls and 100 messages over mutual TLS (EC P-256 both ways) with a scripted peer, all
+as .mpy. Counts and ratios only: the machine may be a noisy one. Instructions are counted over TCP
+without TLS by valgrind's callgrind; without valgrind that column says so.
 """
 
 import json
+import re
+import shutil
 import ssl
 import subprocess
 import tempfile
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import peers
@@ -16,14 +20,19 @@ from bench import mpy
 from host_tools import CHECKOUT, certs, config, interpreter
 
 MESSAGES = 100
-PROGRAM = CHECKOUT / "tests" / "bench" / "device.py"
+PROGRAMS = CHECKOUT / "tests" / "bench" / "clients"
+CLIENTS = ("raw", "mini", "microdps", "requests")
 
 # The largest heap that the search for the smallest starts from, and its step, in KiB.
-ROOMY = 128
+ROOMY = 160
 STEP = 1
 
+# Wall time is compared over so many messages, the fastest of so many runs.
+LONG = 2000
+RUNS = 2
 
-def answer(status: str, body: dict | None = None, fields: str = "") -> bytes:
+
+def answer(status: str, body: dict | None = None, fields: str = "", chunked=True) -> bytes:
     """A response as the how-to shows them: chunked for DPS, empty for the hub."""
     if body is None:
         return (
@@ -33,27 +42,30 @@ def answer(status: str, body: dict | None = None, fields: str = "") -> bytes:
             "Date: Wed, 31 Aug 2022 18:34:44 GMT\r\n\r\n"
         ).encode("ascii")
     text = json.dumps(body, separators=(",", ":")).encode()
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(text)}"
     head = (
         f"HTTP/1.1 {status}\r\nDate: Sat, 27 Aug 2022 17:53:18 GMT\r\n"
-        "Content-Type: application/json; charset=utf-8\r\nTransfer-Encoding: chunked\r\n"
+        f"Content-Type: application/json; charset=utf-8\r\n{framing}\r\n"
         f"{fields}x-ms-request-id: 05cdec07-c0c7-48f3-b3cd-30cfe27cbe57\r\n"
         "Strict-Transport-Security: max-age=31536000; includeSubDomains\r\n\r\n"
     )
-    return head.encode() + b"%x\r\n%s\r\n0\r\n\r\n" % (len(text), text)
+    return head.encode() + (b"%x\r\n%s\r\n0\r\n\r\n" % (len(text), text) if chunked else text)
 
 
 class Dps:
-    """DPS's answers: accepted, still assigning at the first poll, assigned at the second."""
+    """DPS's answers: accepted, still assigning at the polls but the last, assigned at that."""
 
-    def __init__(self, hub_port: int):
-        self.hub_port = hub_port
-        self.requests = 0
+    def __init__(self, polls: int = 2, chunked: bool = True):
+        self.polls = polls
+        self.chunked = chunked
+        self.hub_port = 0
+        self.left = polls
 
     def respond(self, head: bytes) -> bytes:
-        self.requests += 1
+        self.left = self.polls if head.startswith(b"PUT") else self.left - 1
         state: dict = {"operationId": "5.506603669bd3e2bf.b3602f8f", "status": "assigning"}
-        if self.requests < 3:
-            return answer("202 Accepted", state, "Retry-After: 1\r\n")
+        if self.left:
+            return answer("202 Accepted", state, "Retry-After: 1\r\n", self.chunked)
         registration = {
             "x509": {},
             "registrationId": "device-01",
@@ -65,7 +77,34 @@ class Dps:
             "lastUpdatedDateTimeUtc": "2022-08-27T17:53:19.7519141Z",
             "etag": "IjEyMDA4NmYyLTAwMDAtMDMwMC0wMDAwLTYzMGE1YTBmMDAwMCI=",
         }
-        return answer("200 OK", state | {"status": "assigned", "registrationState": registration})
+        state |= {"status": "assigned", "registrationState": registration}
+        return answer("200 OK", state, chunked=self.chunked)
+
+
+class Hub:
+    """Accepts each message."""
+
+    def respond(self, head: bytes) -> bytes | None:
+        return answer("204")
+
+
+class TroubledHub:
+    """Accepts twelve messages. Then it is busy, redirects, refuses (the device registers anew),
+    answers no HTTP, and breaks off without an answer (None)."""
+
+    def __init__(self):
+        error = {"errorCode": 401003, "trackingId": "t-1", "message": "IotHubUnauthorized"}
+        location = "Location: /elsewhere\r\n"
+        self.answers = [answer("204")] * 12 + [
+            answer("503 Busy", {"message": "later"}, "Retry-After: 1\r\n"),
+            answer("307 Temporary Redirect", {}, location),
+            answer("401 Unauthorized", error),
+            b"no HTTP\r\n",
+            None,
+        ]
+
+    def respond(self, head: bytes) -> bytes | None:
+        return self.answers.pop(0) if self.answers else answer("204")
 
 
 class Counter:
@@ -91,26 +130,33 @@ class Counter:
             self.pending = self.pending[length:]
 
     def handle(self, connection, context, respond) -> None:
-        """Serve one connection: TLS in memory, so that every byte on the wire is counted."""
+        """Serve one connection: TLS in memory, so that every byte on the wire is counted. Without
+        a context, plain TCP."""
         with self.lock:
             self.connections += 1
         self.pending = b""
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = context.wrap_bio(incoming, outgoing, server_side=True)
+        tls = context.wrap_bio(incoming, outgoing, server_side=True) if context else None
         data = b""
-        shaken = False
+        shaken = last = False
         while True:
             try:
-                if not shaken:
+                if tls and not shaken:
                     tls.do_handshake()
                     shaken = True
                 while True:
-                    data += tls.read(65536)
+                    data += (tls or incoming).read(65536)
                     head, end, body = data.partition(b"\r\n\r\n")
                     if end and len(body) >= content_length(head):
                         data = body[content_length(head) :]
                         self.requests += 1
-                        tls.write(respond(head))
+                        reply = respond(head)
+                        if reply is None:
+                            return
+                        (tls or outgoing).write(reply)
+                        last = b"HTTP/1.0" in head
+                    if not tls and not incoming.pending:
+                        break
             except ssl.SSLWantReadError:
                 pass
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
@@ -119,6 +165,8 @@ class Counter:
             if reply:
                 self.received += len(reply)
                 connection.sendall(reply)
+            if last:
+                return
             raw = connection.recv(65536)
             if not raw:
                 return
@@ -148,73 +196,141 @@ class Bench:
         certs.write_new(folder, {"root.pem": certs.pem(self.root.cert)})
         config.write_identity(folder, folder / "device", str(folder / "root.pem"))
         mpy.compile_to(folder / "program")
+        for path in PROGRAMS.glob("*.py"):
+            mpy.compile(path, folder / "program" / f"{path.stem}.mpy")
 
-    def run(self, heap: int = ROOMY, messages: int = MESSAGES, mode: str = "plain"):
-        """Run the device once → what it printed (None if it failed), counts of DPS and hub."""
+    def command(self, client: str, port: int, heap: int, messages: int, plain: bool) -> list:
+        return [
+            *interpreter.micropython(f"{heap}k").command,
+            "-c",
+            "import sys; sys.path[:] = [sys.argv[1], '.frozen']; import bench_flow; "
+            "bench_flow.main(*sys.argv[2:])",
+            self.folder / "program",
+            self.folder / "identity" / "a",
+            f"localhost:{port}",
+            client,
+            str(messages),
+            "plain" if plain else "tls",
+        ]
+
+    def run(
+        self,
+        client="microdps",
+        messages: int = MESSAGES,
+        heap: int = ROOMY,
+        plain=False,
+        before=(),
+    ):
+        """Run a client once → Run. Raises CalledProcessError if it fails."""
         dps, hub = Counter(), Counter()
+        context = None if plain else self.context
+        script = Dps(chunked=client != "requests")  # which knows no chunks
+        answers = TroubledHub() if client == "life" else Hub()
 
         def serve_hub(connection):
-            hub.handle(connection, self.context, lambda head: answer("204"))
+            hub.handle(connection, context, answers.respond)
 
         def serve_dps(connection):
-            dps.handle(connection, self.context, Dps(hub_port).respond)
+            dps.handle(connection, context, script.respond)
 
-        with peers.listening(serve_hub) as hub_port, peers.listening(serve_dps) as port:
+        with peers.listening(serve_hub) as script.hub_port, peers.listening(serve_dps) as port:
             done = subprocess.run(
-                [
-                    *interpreter.micropython(f"{heap}k").command,
-                    PROGRAM,
-                    self.folder / "program",
-                    self.folder / "identity" / "a",
-                    f"localhost:{port}",
-                    str(messages),
-                    mode,
-                ],
+                [*before, *self.command(client, port, heap, messages, plain)],
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=300,
+                check=True,
             )
-        if done.returncode:
-            return None, dps, hub
         pairs = (line.split() for line in done.stdout.splitlines())
-        return {name: int(value) for name, value in pairs}, dps, hub
+        return Run(dps, hub, {name: int(value) for name, value in pairs})
 
-    def smallest_heap(self) -> int:
+    def smallest_heap(self, client: str) -> int:
         """The smallest -X heapsize, in KiB, in which the whole flow completes."""
         low, high = 8, ROOMY
         while high - low > STEP:
             middle = (low + high) // 2
-            if self.run(middle, 12)[0] is None:
-                low = middle
-            else:
+            try:
+                self.run(client, 24, middle)
                 high = middle
+            except subprocess.CalledProcessError:
+                low = middle
         return high
+
+    def instructions(self, client: str) -> int | None:
+        """Instructions that one more message takes over plain TCP; None without valgrind."""
+        valgrind = shutil.which("valgrind")
+        if not valgrind:
+            return None
+        totals = []
+        for messages in (20, 20 + MESSAGES):
+            out = self.folder / "callgrind.out"
+            before = (valgrind, "--tool=callgrind", f"--callgrind-out-file={out}")
+            self.run(client, messages, plain=True, before=before)
+            totals.append(int(re.search(r"^summary: (\d+)", out.read_text(), re.M)[1]))
+        return (totals[1] - totals[0]) // MESSAGES
+
+    def fastest_ms(self, client: str) -> int:
+        return min(self.run(client, LONG).printed["ms"] for _ in range(RUNS))
+
+
+@dataclass
+class Run:
+    """What a run took: the counts of DPS and the hub, and what the program printed."""
+
+    dps: Counter
+    hub: Counter
+    printed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def bytes(self) -> int:
+        return sum(c.sent + c.received for c in (self.dps, self.hub))
+
+
+def rows(bench: Bench):
+    """A row of figures for each client: a name, then each column's text."""
+    floor = bench.run("raw")
+    floor_ms = bench.fastest_ms("raw")
+    for client in CLIENTS:
+        run = bench.run(client)
+        grown = bench.run(client, 1000).printed
+        instructions = bench.instructions(client)
+        yield (
+            client,
+            f"{run.dps.connections + run.hub.connections}",
+            f"{run.dps.requests + run.hub.requests}",
+            f"{run.dps.records + run.hub.records}",
+            f"{run.bytes / floor.bytes:.3f}",
+            f"{bench.fastest_ms(client) / floor_ms:.2f}",
+            f"{run.printed['allocated']:,}",
+            f"{grown['live_at_end'] - grown['live_after_10']:+,}",
+            f"{bench.smallest_heap(client)} K",
+            f"{instructions:,}" if instructions else "no valgrind",
+        )
+
+
+COLUMNS = (
+    "client",
+    "handshakes",
+    "requests",
+    "records sent",
+    "bytes/raw",
+    "time/raw",
+    "allocated",
+    "live 10→1000",
+    "least heap",
+    "instructions",
+)
 
 
 def main() -> None:
+    print(f"register, two polls, {MESSAGES} messages; 64-bit Unix port, .mpy -O2, TLS 1.2, P-256")
+    print("".join(name.rjust(14) for name in COLUMNS))
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(Path(temporary))
-        plain, dps, hub = bench.run()
-        assert plain is not None
-        heap, _, _ = bench.run(mode="heap")
-        assert heap is not None
-        figures = {
-            "connections, each with one handshake": dps.connections + hub.connections,
-            "requests": dps.requests + hub.requests,
-            "TLS records of the device with data": dps.records + hub.records,
-            "bytes to DPS": dps.sent,
-            "bytes from DPS": dps.received,
-            "bytes to the hub": hub.sent,
-            "bytes from the hub": hub.received,
-            "heap allocated for a message, bytes": plain["allocated"],
-            "live heap after 10 messages, bytes": plain["live_after_10"],
-            f"live heap after {MESSAGES} messages, bytes": plain["live_at_end"],
-            "peak of the live heap, bytes": heap["live_peak"],
-            "smallest -X heapsize, KiB": bench.smallest_heap(),
-        }
-    print(f"register, two polls, {MESSAGES} messages; 64-bit Unix port, .mpy -O2, TLS 1.2, P-256")
-    for name, value in figures.items():
-        print(f"  {value:>8,}  {name}")
+        for row in rows(bench):
+            print("".join(text.rjust(14) for text in row), flush=True)
+        print("the hub busy, redirecting, refusing, no HTTP, gone, and a second registration:")
+        print(f"{bench.smallest_heap('life')} K of heap")
 
 
 if __name__ == "__main__":

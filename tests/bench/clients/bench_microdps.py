@@ -1,0 +1,23 @@
+"""The package itself, through Device.send."""
+
+from bench_flow import DATA
+from microdps.device import Device
+from microdps.identity import Identity
+
+
+class Client:
+    def __init__(self, folder, dps, plain):
+        if plain:
+            from microdps import link
+
+            def connected(self, flags, name):
+                self.tls = self.raw
+
+            link.Link._connected = connected
+        self.device = Device(Identity.from_files(folder), "0ne00111111", "device-01", dps)
+
+    def provision(self):
+        self.device.provision()
+
+    def send(self):
+        self.device.send(DATA)
