@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions sizes bench lint lock clean
+.PHONY: help setup demo test test-versions test-power sizes bench lint lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -24,6 +24,9 @@ test: setup $(VENV)/test.done build/stubs ## run all tests
 
 test-versions: ## the unit tests on other MicroPython releases, 32-bit (needs Node.js)
 	@cd tests/versions && npm ci --silent --no-audit --no-fund && node run.mjs 1.24.1 1.27.0
+
+test-power: setup $(VENV)/test.done ## cut the power at every flash operation of many writes
+	@POWER_WRITES=300 $(BIN)/python -m pytest tests/test_power.py
 
 sizes: setup $(VENV)/test.done ## write firmware/SIZES.md: flash and heap of each module
 	@PYTHONPATH=tests $(BIN)/python -m bench.sizes

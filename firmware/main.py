@@ -12,12 +12,12 @@ import time
 
 import app
 
-from microdps import certificate, config
+from microdps import certificate, config, state
 from microdps.board import PRESENT, Board
 from microdps.device import Device
 from microdps.errors import ConfigError, Error, IdentityError
-from microdps.identity import Identity
 from microdps.journal import Journal
+from microdps.rollover import Slots
 
 
 def read():
@@ -44,18 +44,23 @@ def send(device, board, wifi, data, expiry):
     device.send(data, {"certificate": note} if note else None)
 
 
+def show_errors(line):
+    """The log at level "error"."""
+    if line.startswith("error"):
+        print(line)
+
+
 def main(board, settings, journal) -> int:
-    identity = Identity.from_files("identity/a")
-    expiry = certificate.not_after(identity.chain()[0], identity.name("cert"))
-    device = Device(
-        identity,
-        settings["id_scope"],
-        settings["registration_id"],
-        settings["host"],
-        log=print if settings["log"] == "info" else None,
-        state="state.json",
-        feed=board.feed,
-    )
+    who = settings["host"], settings["id_scope"], settings["registration_id"]
+    log = print if settings["log"] == "info" else show_errors
+
+    def make(identity, path):
+        host, id_scope, registration_id = who
+        return Device(
+            identity, id_scope, registration_id, host, log=log, state=path, feed=board.feed
+        )
+
+    slots = Slots("state.json", state.owner(*who), make, print)
     sent = 0
     while True:
         start = time.time()
@@ -63,13 +68,16 @@ def main(board, settings, journal) -> int:
         if data is not None:
             board.show("working")
             try:
-                send(device, board, settings["wifi"], data, expiry)
+                send(slots.device, board, settings["wifi"], data, slots.expiry)
                 sent += 1
+                slots.accepted()
                 board.show("done")
             except Error as error:
                 journal.note(error)
                 board.show("error")
-                if not PRESENT:
+                tried = slots.trial
+                slots.failed(error)
+                if not PRESENT and not tried:
                     raise
                 print("error:", error)
         if sent and sent == settings["messages"]:

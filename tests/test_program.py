@@ -1,14 +1,16 @@
 """main.py as a board runs it: with stand-ins for the modules that only a board has."""
 
+import datetime
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
 
 import pytest
 
-from host_tools import CHECKOUT, config, interpreter, run
+from host_tools import CHECKOUT, certs, config, interpreter, run
 from host_tools.simulator.store import Store
 
 STANDINS = CHECKOUT / "host_tools" / "virtual_board" / "standins"
@@ -60,6 +62,14 @@ class BoardFolder:
 
     def errors(self) -> list[dict]:
         return json.loads((self.folder / "errors.json").read_text())
+
+    def lay(self, pair: certs.Pair, issuers=()):
+        """Put an identity into slot b."""
+        made = self.simulator.lay(f"{self.name}-b", pair, issuers)
+        shutil.copytree(made, self.folder / "identity" / "b")
+
+    def state(self) -> dict:
+        return json.loads((self.folder / "state.json").read_text().split(" ", 1)[1])
 
 
 @pytest.fixture
@@ -204,3 +214,75 @@ def test_errors_are_kept_counted_and_rate_limited(board):
 def test_broken_config_stops_the_program_and_names_the_key(board):
     (board.folder / "config.json").write_text('{"id_scope": "0ne1"}')
     assert "config.json: registration_id: this key is missing" in board.boot()
+
+
+# When the first certificate is issued and the next one is: a minute lies between them at least.
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+@pytest.fixture
+def renewed(board):
+    """A board whose next certificate lies in slot b."""
+    board.boot()
+    issuer = board.simulator.intermediate
+    pair = certs.issue(board.name, issuer, start=NOW + datetime.timedelta(seconds=1))
+    board.lay(pair, [issuer.cert])
+    return board
+
+
+def test_newer_certificate_is_tried_and_kept(renewed):
+    shown = renewed.boot()
+    assert "trying the newer one in slot b" in shown
+    assert "the one in slot b is in use now" in shown
+    assert "done: 3 messages sent" in shown
+    assert renewed.state()["slot"] == "b"
+    again = renewed.boot()
+    assert "trying" not in again and "register:" not in again
+    assert "done: 3 messages sent" in again
+
+
+def test_certificate_on_trial_survives_a_power_cut_at_every_step(renewed):
+    for step in ("trying the newer one", "register: 202", "assigned to"):
+        with renewed.start() as process:
+            for line in process.stdout:
+                if step in line:
+                    break
+            process.kill()
+        assert renewed.state().get("slot") != "b", step
+    assert "the one in slot b is in use now" in renewed.boot()
+
+
+def test_refused_certificate_is_given_up_for_the_old_one_and_not_tried_again(board):
+    board.boot()
+    stranger = certs.issue("stranger", ca=True)
+    pair = certs.issue(board.name, stranger, start=NOW + datetime.timedelta(seconds=1))
+    board.lay(pair, [stranger.cert])
+    shown = board.boot()
+    assert "error: certificate in slot b given up" in shown
+    assert "done: 3 messages sent" in shown
+    assert [entry["code"] for entry in board.errors()] == [401002]
+    again = board.boot()
+    assert "trying" not in again
+    assert "done: 3 messages sent" in again
+
+
+def test_slot_that_is_not_whole_is_reported_and_the_old_one_goes_on(renewed):
+    (renewed.folder / "identity" / "b" / "cert.der").write_bytes(b"half of it")
+    shown = renewed.boot()
+    assert "error: identity/b/cert.der: " in shown
+    assert "done: 3 messages sent" in shown
+
+
+def test_older_certificate_in_the_other_slot_is_left_alone(board):
+    issuer = board.simulator.intermediate
+    pair = certs.issue(board.name, issuer, start=NOW - datetime.timedelta(days=30))
+    board.lay(pair, [issuer.cert])
+    assert "trying" not in board.boot()
+
+
+def test_lost_slot_is_reported_and_the_other_one_used(renewed):
+    renewed.boot()
+    shutil.rmtree(renewed.folder / "identity" / "b")
+    shown = renewed.boot()
+    assert "error: identity/b/key.der: " in shown
+    assert "done: 3 messages sent" in shown

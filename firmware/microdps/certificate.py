@@ -19,8 +19,8 @@ _GENERALIZED_TIME = const(0x18)
 _WARN_DAYS = const(30)
 
 
-def not_after(cert: bytes, name: str) -> str:
-    """The last moment of a certificate's validity, in UTC → "YYYY-MM-DD HH:MM:SS".
+def validity(cert: bytes, name: str):
+    """When a certificate's validity begins and ends, in UTC → two of "YYYY-MM-DD HH:MM:SS".
 
     Raises IdentityError if the certificate cannot be read so far.
     """
@@ -32,31 +32,25 @@ def not_after(cert: bytes, name: str) -> str:
     at = element(cert, at, name)[1]  # signature algorithm
     at = element(cert, at, name)[1]  # issuer
     at = element(cert, at, name)[0]  # validity
-    at = _time(cert, at, name)[1]
-    start, end = _time(cert, at, name)
+    begin, at = _time(cert, at, name)
+    return begin, _time(cert, at, name)[0]
+
+
+def _time(cert: bytes, at: int, name: str):
+    """A Time → (its moment, where it ends)."""
+    tag = _GENERALIZED_TIME if cert[at : at + 1] == bytes((_GENERALIZED_TIME,)) else _UTC_TIME
+    start, end = element(cert, at, name, tag)
     digits = cert[start : end - 1]
     if len(digits) == 12:
         digits = (b"19" if digits >= b"50" else b"20") + digits  # RFC 5280, 4.1.2.5.1
     if len(digits) != 14 or not digits.isdigit() or cert[end - 1 : end] != b"Z":
         raise IdentityError("not-der", name)
-    text = digits.decode()
-    return "%s-%s-%s %s:%s:%s" % (
-        text[:4],
-        text[4:6],
-        text[6:8],
-        text[8:10],
-        text[10:12],
-        text[12:14],
-    )
-
-
-def _time(cert: bytes, at: int, name: str):
-    tag = _GENERALIZED_TIME if cert[at : at + 1] == bytes((_GENERALIZED_TIME,)) else _UTC_TIME
-    return element(cert, at, name, tag)
+    d = digits.decode()
+    return "%s-%s-%s %s:%s:%s" % (d[:4], d[4:6], d[6:8], d[8:10], d[10:12], d[12:]), end
 
 
 def days_left(moment: str) -> int:
-    """Whole days from today to a moment as not_after() gives it; negative if it has passed."""
+    """Whole days from today to a moment as validity() gives it; negative if it has passed."""
     today = time.gmtime()
     return _day(int(moment[:4]), int(moment[5:7]), int(moment[8:10])) - _day(*today[:3])
 

@@ -131,8 +131,8 @@ class Device:
         state=None,
         feed=None,
     ):
-        self._link = self._driver(identity, feed)  # first, for it needs room to read the identity
         self._session = Session(Connection(log=log), (host, id_scope, registration_id), timeout_ms)
+        self._link = self._driver(identity, feed)
         self._state = state
         if state:
             from microdps.state import restore

@@ -3,9 +3,8 @@
 import gc
 import sys
 
-from microdps import board, certificate, config, journal, state
+from microdps import board, certificate, config, journal, rollover, state
 from microdps.errors import Error
-from microdps.identity import Identity
 
 
 def show():
@@ -36,9 +35,20 @@ def _section(section):
         print("error:", error)
 
 
-def _assignment():
+def _owner() -> str:
     settings = config.load("config.json")
-    owner = state.owner(settings["host"], settings["id_scope"], settings["registration_id"])
+    return state.owner(settings["host"], settings["id_scope"], settings["registration_id"])
+
+
+def _kept() -> dict:
+    try:
+        return state.load("state.json", _owner())
+    except Error:  # the section of the assignment says so
+        return {}
+
+
+def _assignment():
+    owner = _owner()
     print("device:", owner)
     kept = state.load("state.json", owner)
     if "hub" in kept:
@@ -48,9 +58,11 @@ def _assignment():
 
 
 def _certificate():
-    identity = Identity.from_files("identity/a")
-    moment = certificate.not_after(identity.chain()[0], identity.name("cert"))
-    print("certificate: until %s UTC, %d days" % (moment, certificate.days_left(moment)))
+    slot = "b" if _kept().get("slot") == "b" else "a"
+    identity = rollover.load(slot)
+    moment = certificate.validity(identity.chain()[0], identity.name("cert"))[1]
+    days = certificate.days_left(moment)
+    print("certificate: until %s UTC, %d days, in slot %s" % (moment, days, slot))
 
 
 def _errors():

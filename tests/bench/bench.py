@@ -269,8 +269,11 @@ class Bench:
             totals.append(int(re.search(r"^summary: (\d+)", out.read_text(), re.M)[1]))
         return (totals[1] - totals[0]) // MESSAGES
 
-    def fastest_ms(self, client: str) -> int:
-        return min(self.run(client, LONG).printed["ms"] for _ in range(RUNS))
+    def fastest_ms(self, client: str) -> float:
+        """Milliseconds a message, in the fastest run."""
+        # A client that makes a handshake a message shows in fewer what it takes.
+        messages = LONG // 10 if client == "requests" else LONG
+        return min(self.run(client, messages).printed["ms"] for _ in range(RUNS)) / (messages - 11)
 
 
 @dataclass

@@ -1,7 +1,7 @@
-"""notAfter, read from DER as RFC 5280 has it, and the days until then."""
+"""The validity, read from DER as RFC 5280 has it, and the days until then."""
 
 from harness import Random, raised
-from microdps.certificate import _day, not_after, warning
+from microdps.certificate import _day, validity, warning
 from microdps.errors import IdentityError
 from test_identity import der
 
@@ -29,8 +29,8 @@ def test_both_kinds_of_time():
         (b"\x18\x0f20500101000000Z", "2050-01-01 00:00:00"),
         (b"\x18\x0f99991231235959Z", "9999-12-31 23:59:59"),
     ):
-        assert not_after(cert(EARLY, last), "c") == text
-        assert not_after(cert(EARLY, last, version=False), "c") == text
+        assert validity(cert(EARLY, last), "c") == ("2020-01-01 00:00:00", text)
+        assert validity(cert(EARLY, last, version=False), "c")[1] == text
 
 
 def test_what_is_no_validity():
@@ -42,7 +42,7 @@ def test_what_is_no_validity():
         (EARLY, b"\x17\x0b2611241730Z"),
         (EARLY, b"\x04\x0d261124173026Z"),
     ):
-        error = raised(not_after, cert(*times), "c")
+        error = raised(validity, cert(*times), "c")
         assert isinstance(error, IdentityError), times
         assert error.args == ("not-der", "c")
 
@@ -50,7 +50,7 @@ def test_what_is_no_validity():
 def test_every_truncation_is_an_error_of_ours():
     whole = cert(EARLY, b"\x17\x0d261124173026Z")
     for at in range(len(whole)):
-        assert isinstance(raised(not_after, whole[:at], "c"), IdentityError), at
+        assert isinstance(raised(validity, whole[:at], "c"), IdentityError), at
 
 
 def test_random_damage_ends_in_a_result_or_an_error_of_ours():
@@ -61,7 +61,7 @@ def test_random_damage_ends_in_a_result_or_an_error_of_ours():
         for _ in range(1 + random.below(4)):
             data[random.below(len(data))] = random.below(256)
         try:
-            not_after(bytes(data), "c")
+            validity(bytes(data), "c")
         except IdentityError:
             pass
 

@@ -86,6 +86,10 @@ def test_status():
     imports("status")
 
 
+def test_rollover():
+    imports("rollover")
+
+
 def test_url():
     imports("url")
 
