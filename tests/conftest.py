@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import peers
 from host_tools import CHECKOUT, FIRMWARE, certs, config, demo, enroll, interpreter
 
 PROGRAMS = CHECKOUT / "tests" / "programs"
@@ -136,3 +137,20 @@ def late_simulator(tmp_path_factory):
     folder = tmp_path_factory.mktemp("late-simulator")
     with start_simulator(folder, "--hub-certificate", "renegotiate") as at:
         yield enrolled(folder, at)
+
+
+@pytest.fixture
+def peer(simulator, tmp_path, request, which):
+    """Make a server from what it does with a connection, and an identity that trusts it."""
+    root = certs.issue("peer root", ca=True)
+    name = f"link-{abs(hash(request.node.name)) % 10**9}"
+    identity = simulator.device(name)
+    (identity / "roots.der").write_bytes(certs.der(root.cert))
+    context = peers.server_context(tmp_path, root)
+    peers.require_client(context, simulator.intermediate)
+
+    def serve(handle):
+        return peers.listening(peers.tls(context, handle))
+
+    serve.identity = identity
+    return serve

@@ -4,30 +4,11 @@ import socket
 import struct
 import subprocess
 
-import pytest
-
 import peers
 from conftest import run_program
 from host_tools import certs, interpreter
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-
-@pytest.fixture
-def peer(simulator, tmp_path, request, which):
-    """Make a server from what it does with a connection, and an identity that trusts it."""
-    root = certs.issue("peer root", ca=True)
-    name = f"link-{abs(hash(request.node.name)) % 10**9}"
-    identity = simulator.device(name)
-    (identity / "roots.der").write_bytes(certs.der(root.cert))
-    context = peers.server_context(tmp_path, root)
-    peers.require_client(context, simulator.intermediate)
-
-    def serve(handle):
-        return peers.listening(peers.tls(context, handle))
-
-    serve.identity = identity
-    return serve
 
 
 def results(which, peer, port, count, timeout_ms=5000):

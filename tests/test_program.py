@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -286,3 +287,16 @@ def test_lost_slot_is_reported_and_the_other_one_used(renewed):
     shown = renewed.boot()
     assert "error: identity/b/key.der: " in shown
     assert "done: 3 messages sent" in shown
+
+
+def test_identity_in_an_nvs_partition(board):
+    """An image of ESP-IDF's own tool; the folder identity/ is not there."""
+    identity = board.folder / "identity" / "a"
+    rows = ["key,type,encoding,value", "microdps,namespace,,"]
+    rows += [f"{part},file,binary,{identity / part}.der" for part in ("key", "cert", "roots")]
+    table = board.folder / "nvs.csv"
+    table.write_text("\n".join(rows) + "\n")
+    command = [sys.executable, "-m", "esp_idf_nvs_partition_gen", "generate"]
+    subprocess.run([*command, table, board.folder / "nvs.bin", "0x6000"], check=True)
+    shutil.rmtree(board.folder / "identity")
+    assert "done: 3 messages sent" in board.boot()

@@ -131,7 +131,8 @@ class Device:
         state=None,
         feed=None,
     ):
-        self._session = Session(Connection(log=log), (host, id_scope, registration_id), timeout_ms)
+        connection = Connection(log=log, strict=False)
+        self._session = Session(connection, (host, id_scope, registration_id), timeout_ms)
         self._link = self._driver(identity, feed)
         self._state = state
         if state:

@@ -70,19 +70,22 @@ def split_host(host: str):
 class Connection:
     """A kept-alive connection to one host at a time, and the last response that came on it.
 
-    size  bytes of the only buffer: a request of up to that size is one write, and a response,
-          head and body, must fit it
-    log   None, or a function that is handed a line of text for each answer
+    size    bytes of the only buffer: a request of up to that size is one write, and a response,
+            head and body, must fit it
+    log     None, or a function that is handed a line of text for each answer
+    strict  judge all of each answer's head; otherwise, of a connection's answers after the first,
+            only what has a bearing on the framing, which takes half the time
 
     After request(), until the next: status (int), body (memoryview), retry_s (Retry-After in
     seconds, 0 if there is none) and microdps.url.header().
     After a LinkError or a ProtocolError the connection is closed, and can be used again.
     """
 
-    def __init__(self, size: int = 4096, log=None):
+    def __init__(self, size: int = 4096, log=None, strict: bool = True):
         self.buf = bytearray(size)
         self.view = memoryview(self.buf)
         self.log = log
+        self._strict = self._always = strict
         self.status = self.retry_s = 0
         self._find = self.buf.find  # bound once: to look it up in a type of C is a long search
         self._probe = ("recv", self.view, None)
@@ -145,7 +148,7 @@ class Connection:
             self._have = self._at = self._end = 0
             self._left = _HEAD
             self._lines = self._interim = 0
-            self._strict = not kept
+            self._strict = self._always or not kept
             while not self._take(method, host):
                 n = yield "recv", view[self._have :], deadline
                 if n:
@@ -277,10 +280,7 @@ class Connection:
         return done
 
     def _take_head(self, have: int, host: str) -> int:
-        """Take the head, from its begin → where it ends; 0 if more of it is to come.
-
-        What has no bearing on the framing is judged in the first answer of a connection only.
-        """
+        """Take the head, from its begin → where it ends; 0 if more of it is to come."""
         buf = self.buf
         find = self._find
         strict = self._strict

@@ -1,8 +1,8 @@
 """Cut the power in the middle of every flash operation while a file is replaced. MicroPython only.
 
-FIRMWARE WHAT WRITES: "state" or "journal", and how often it is written. After each cut the flash is
-mounted anew by MicroPython's own littlefs driver: the file must be the old one or the new one, and
-the next write must succeed. Prints how many cuts there were.
+FIRMWARE WHAT WRITES: "state" or "journal", and how often it is written. After each cut the flash
+is mounted anew by MicroPython's own littlefs driver: the file must be the old one or the new one,
+and the next write must succeed. Prints how many cuts there were.
 """
 
 import sys

@@ -326,6 +326,26 @@ def test_connection_is_kept():
     assert len(peer.opened) == 1 and len(peer.sent) == 3 and peer.closed == 0
 
 
+def test_thrifty_connection_judges_the_framing_of_each_answer():
+    odd = b"HTTP/1.1 200 OK\r\nB(d): a\0b\r\nContent-Length: 2\r\n\r\nok"
+    connection = Connection(strict=False)
+    peer = Peer([OK, odd, OK])
+    for _ in range(3):
+        assert get(connection, peer) == (200, b"ok")
+    assert raised(get, Connection(strict=False), Peer([odd])).args[0] == "header-line"
+    for wrong, code in WRONG:
+        if code in ("length", "transfer-encoding", "interim"):
+            connection = Connection(strict=False)
+            peer = Peer([OK, wrong, CLOSED])
+            get(connection, peer)
+            assert raised(get, connection, peer).args[0] == code, wrong
+    wrong = b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok"
+    peer = Peer([OK, wrong, CLOSED])
+    connection = Connection(strict=False)
+    get(connection, peer)
+    assert raised(get, connection, peer).args[0] == "header-line"
+
+
 def test_connection_closed_while_idle_is_opened_anew():
     for item in (CLOSED, LinkError("closed", "peer"), b"HTTP/1.1 408 Too Late\r\n\r\n"):
         peer = Peer([OK, Idle(item)], [OK])
