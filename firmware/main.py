@@ -19,6 +19,9 @@ from microdps.errors import ConfigError, Error, IdentityError
 from microdps.journal import Journal
 from microdps.rollover import Slots
 
+# How often an idle connection is looked after.
+_PING_S = 60
+
 
 def read():
     """What to send → dict, or None: a fault of app.py is reported, and no reason to stop."""
@@ -57,7 +60,14 @@ def main(board, settings, journal) -> int:
     def make(identity, path):
         host, id_scope, registration_id = who
         return Device(
-            identity, id_scope, registration_id, host, log=log, state=path, feed=board.feed
+            identity,
+            id_scope,
+            registration_id,
+            host,
+            log=log,
+            state=path,
+            feed=board.feed,
+            transport=settings["transport"],
         )
 
     slots = Slots("state.json", state.owner(*who), make, print)
@@ -84,6 +94,10 @@ def main(board, settings, journal) -> int:
             print("done: %d messages sent" % sent)
             return 0
         left = settings["interval_s"] - (time.time() - start)
+        while left > _PING_S:
+            board.sleep(_PING_S * 1000)
+            slots.device.ping()
+            left = settings["interval_s"] - (time.time() - start)
         board.sleep(int(max(0, left) * 1000))
 
 

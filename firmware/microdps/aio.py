@@ -116,7 +116,11 @@ class Device(device.Device):
             try:
                 return await self._link.run(flow)
             except asyncio.CancelledError:
-                self._session.connection.forget()
+                self._session.forget()
                 raise
             finally:
                 self._keep()
+
+    async def ping(self):
+        if self._session.mqtt:
+            await self._run(self._session.mqtt.ping(self._session))

@@ -13,6 +13,7 @@
 | hub | 401, 403, 404 | register anew, once; refused again: wait, as above |
 | hub | any other status: the message is at fault | final |
 | hub | ten failures in a row | register anew |
+| hub | the first message: 401, an alert, closed | as microdps.transport says: MQTT |
 
 What a call has no patience left to wait for, it tells its caller, and the next call waits first.
 
@@ -114,6 +115,13 @@ def after_hub(session, error, until, renewed: bool):
 
     renewed  has the call registered already?
     """
+    if session.transport == "auto" and not session.proven:
+        from microdps import transport
+
+        if session.mqtt:
+            transport.back(session)
+        elif (yield from transport.asks_late(session, error)):
+            return until
     step = AGAIN
     if isinstance(error, ServiceError):
         step = hub_step(error)
@@ -157,7 +165,8 @@ def _tell_apart(session, error):
     if isinstance(error, LinkError):
         if not error.written:
             return
-        if not session.proven and code in ("alert", "closed"):
+        late = session.transport == "https" and not session.proven
+        if late and code in ("alert", "closed"):
             raise LinkError("late-certificate", where)
     raise OutcomeUnknown(code, where)
 

@@ -6,6 +6,8 @@ host             of DPS; default below
 wifi             {"ssid": …, "password": …}; without it no Wi-Fi is joined
 interval_s       seconds between two messages; default 60
 messages         number of messages after which the program ends; 0, the default: never
+transport        how messages go to the hub: "https"; "mqtt"; "auto", the default: HTTPS, and MQTT
+                 for a hub that asks for the certificate late
 log              "info": a line for each request; "error": errors only
     led              GPIO number of an LED, lit while the device works; -1, the default: none
     watchdog_s       seconds without a step after which the board is reset; 0: never; default 120
@@ -24,11 +26,13 @@ KEYS: dict = {
     "wifi": ((dict,), {}),
     "interval_s": ((int, float), 60),
     "messages": ((int,), 0),
+    "transport": ((str,), "auto"),
     "log": ((str,), "info"),
     "led": ((int,), -1),
     "watchdog_s": ((int,), 120),
 }
 LOGS = ("info", "error")
+TRANSPORTS = ("auto", "https", "mqtt")
 
 
 def load(path: str = "config.json") -> dict:
@@ -83,6 +87,8 @@ def _valid(key: str, value) -> bool:
         )
     if key == "log":
         return value in LOGS
+    if key == "transport":
+        return value in TRANSPORTS
     if key == "watchdog_s":
         return value == 0 or 60 <= value <= 3600  # a request may take 30 s
     if key == "led":

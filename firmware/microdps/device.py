@@ -22,29 +22,48 @@ class Session:
     not_before   no request until then
     due          None, or the flow that the next call begins with: it waits until then
     changed      is there more to keep than the state file holds?
+    transport    "https", "mqtt", or "auto": HTTPS, and MQTT where a hub wants that
+    mqtt         None, or the microdps.mqtt.Mqtt that messages go by
     """
 
     patience_ms = 60_000
-    payload = due = None
+    payload = due = mqtt = None
     assignment: dps.Assignment | None = None
     proven = changed = False
     failures = refusals = not_before = 0
 
-    def __init__(self, connection, owner, timeout_ms: int):
+    def __init__(self, connection, owner, timeout_ms: int, transport: str = "auto"):
         self.connection = connection
+        self.transport = transport
         self.owner = owner
         self.timeout_ms = timeout_ms
         self.kept: dict = {}
         self._hub = self._path = ""
 
     def assign(self, assignment, proven: bool = False):
-        """Take an assignment, or None for no longer having one."""
+        """Take an assignment, or None for no longer having one. HTTPS is tried first again."""
         self.assignment = assignment
         self.changed = True
         if assignment:
-            self.proven = proven or (self.proven and assignment.hub == self._hub)
+            same = self.proven and not self.mqtt and assignment.hub == self._hub
+            self.proven = proven or same
             self._hub = assignment.hub
             self._path = hub.path(assignment.device_id)
+            self.mqtt = None
+            self.kept.pop("transport", None)
+            if self.transport == "mqtt":
+                self.use_mqtt()
+
+    def use_mqtt(self):
+        from microdps.mqtt import Mqtt
+
+        self.mqtt = Mqtt(self.connection)
+
+    def forget(self):
+        """The driver has closed the connection, whatever it led to."""
+        self.connection.forget()
+        if self.mqtt:
+            self.mqtt.forget()
 
     def log(self, text: str, *values):
         """Tell a line of text, if there is someone to tell."""
@@ -61,6 +80,8 @@ class Session:
         until = None
         if self.due:
             yield from self.due(self)
+        if self.mqtt:
+            self.mqtt.forget()  # DPS's connection will take the place of its own
         while True:
             try:
                 assignment = yield from dps.register(
@@ -73,10 +94,11 @@ class Session:
 
                 until = yield from backoff.after_dps(self, error, until)
 
-    def send(self, data, fields: bytes = b""):
+    def send(self, data, properties=None, system=None):
         """Flow: send one message, provisioning first if there is no assignment.
 
-        fields  header lines for the message's properties (microdps.properties)
+        properties  dict of the application's properties, or None
+        system      dict of the system's properties (microdps.properties), or None
 
         Tries again within its patience as microdps.backoff says. Raises OutcomeUnknown, and the
         last ServiceError, ProtocolError or LinkError; ValueError or TypeError for data that cannot
@@ -91,10 +113,18 @@ class Session:
                 renewed = True
                 yield from self.provision()
             try:
-                yield from hub.send(
-                    self.connection, self._hub, self._path, data, self.timeout_ms, fields
-                )
-                hub.check(self.connection, self._hub)
+                if self.mqtt:
+                    yield from self.mqtt.message(self, data, properties, system or {})
+                else:
+                    fields = b""
+                    if properties or system:
+                        from microdps.properties import encode
+
+                        fields = encode(properties, **(system or {}))
+                    yield from hub.send(
+                        self.connection, self._hub, self._path, data, self.timeout_ms, fields
+                    )
+                    hub.check(self.connection, self._hub)
                 if not self.proven:
                     self.proven = self.changed = True
                 self.failures = self.refusals = 0
@@ -116,6 +146,7 @@ class Device:
     log              None, or a function that is handed a line of text for each answer and retry
     state            path of the file that keeps the assignment over a reboot, or None
     feed             None, or a function that is called between steps: for a watchdog
+    transport        "auto", "https" or "mqtt": how messages go to the hub
 
     An error leaves the device usable: call again.
     """
@@ -130,9 +161,11 @@ class Device:
         log=None,
         state=None,
         feed=None,
+        transport: str = "auto",
     ):
         connection = Connection(log=log, strict=False)
-        self._session = Session(connection, (host, id_scope, registration_id), timeout_ms)
+        owner = host, id_scope, registration_id
+        self._session = Session(connection, owner, timeout_ms, transport)
         self._link = self._driver(identity, feed)
         self._state = state
         if state:
@@ -170,12 +203,13 @@ class Device:
         Raises OutcomeUnknown, ServiceError, ProtocolError, LinkError; ValueError or TypeError if
         the data or a property cannot be sent.
         """
-        fields = b""
-        if properties or system:
-            from microdps.properties import encode
+        return self._run(self._session.send(data, properties, system))
 
-            fields = encode(properties, **system)
-        return self._run(self._session.send(data, fields))
+    def ping(self):
+        """Keep an idle MQTT connection; for HTTPS there is nothing to do. Raises no LinkError."""
+        if self._session.mqtt:
+            return self._run(self._session.mqtt.ping(self._session))
+        return None
 
     def _run(self, flow):
         try:
@@ -196,5 +230,5 @@ class Device:
 
     def close(self):
         """Close the connection. The next call opens one again."""
-        self._session.connection.forget()
+        self._session.forget()
         self._link.close()

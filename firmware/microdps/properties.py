@@ -1,15 +1,19 @@
-"""Properties of a message, as header lines of its request. Loaded only by who uses them.
+"""Properties of a message: header lines of its request, or a property bag in its topic.
+Loaded by who uses them, and with MQTT.
 
 Source: Azure documentation, "Create and read IoT Hub messages", and the REST reference, "Send
 Device Event".
 """
 
-# Our name → header. The content type and encoding are the message's, for routing on its body.
+from microdps.url import percent
+
+# Our name → header, name in a bag. The content type and encoding are the message's, for routing on
+# its body.
 _SYSTEM = {
-    "message_id": "iothub-messageid",
-    "correlation_id": "iothub-correlationid",
-    "content_type": "iothub-contenttype",
-    "content_encoding": "iothub-contentencoding",
+    "message_id": ("iothub-messageid", "$.mid"),
+    "correlation_id": ("iothub-correlationid", "$.cid"),
+    "content_type": ("iothub-contenttype", "$.ct"),
+    "content_encoding": ("iothub-contentencoding", "$.ce"),
 }
 
 # RFC 9110, 5.6.2, without what a property bag would have to escape.
@@ -25,19 +29,34 @@ def encode(properties, **system) -> bytes:
     Raises ValueError if a name is not a token, or a value is no visible ASCII text.
     """
     lines = b""
-    for name, value in (properties or {}).items():
-        lines += _line("iothub-app-" + name, value)
-    for name, value in system.items():
-        if name not in _SYSTEM or (name == "message_id" and len(value) > 128):
-            raise ValueError("property: " + name)
-        lines += _line(_SYSTEM[name], value)
+    for header, _, value in _checked(properties, system):
+        lines += ("%s: %s\r\n" % (header, value)).encode()
     return lines
 
 
-def _line(name: str, value: str) -> bytes:
-    if name.encode().strip(_NAME) or name.endswith("-app-"):
-        raise ValueError("property: " + name)
-    for byte in value.encode():
-        if not 32 <= byte < 127:
+def bag(properties, **system) -> str:
+    """The same as a property bag, the end of an MQTT topic. The message is JSON in UTF-8 unless
+    the system's properties say otherwise, as it is over HTTPS.
+    """
+    system.setdefault("content_type", "application/json")
+    system.setdefault("content_encoding", "utf-8")
+    pairs = _checked(properties, system)
+    return "&".join(["%s=%s" % (name, percent(value)) for _, name, value in pairs])
+
+
+def _checked(properties, system) -> list:
+    """Header, name in a bag and value of each property. Raises ValueError."""
+    found = []
+    for name, value in (properties or {}).items():
+        if not name or name.encode().strip(_NAME):
             raise ValueError("property: " + name)
-    return ("%s: %s\r\n" % (name, value)).encode()
+        found.append(("iothub-app-" + name, percent(name), value))
+    for name, value in system.items():
+        if name not in _SYSTEM or (name == "message_id" and len(value) > 128):
+            raise ValueError("property: " + name)
+        found.append(_SYSTEM[name] + (value,))
+    for header, _, value in found:
+        for byte in value.encode():
+            if not 32 <= byte < 127:
+                raise ValueError("property: " + header)
+    return found

@@ -43,3 +43,9 @@ def refusal(answer: dict, status, where: str) -> Exception:
 def too_late(response, status, where: str) -> ServiceError:
     """The error for an operation of DPS that has not come to its end in time."""
     return ServiceError("deadline", where, response.status, None, status, "")
+
+
+def connack(code: int, where: str) -> ServiceError:
+    """The error for a connection that a hub's MQTT refuses (MQTT 3.1.1, 3.2.2.3)."""
+    status = {3: 503, 4: 401, 5: 401}.get(code, 400)
+    return ServiceError("connack", where, status, None, "MQTT return code %d" % code, "")

@@ -72,6 +72,8 @@ def restore(path: str, session):
             Assignment(hub, device_id, "assigned", substatus, None), state.pop("proven", False)
         )
     session.kept = state
+    if state.get("transport") == "mqtt" and session.proven and session.transport == "auto":
+        session.use_mqtt()
     session.changed = False
 
 

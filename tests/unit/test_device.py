@@ -68,7 +68,7 @@ class World(Peer):
 def session():
     random.seed(1)
     lines = []
-    made = Session(Connection(log=lines.append), (DPS, "0ne1", "device-01"), 30_000)
+    made = Session(Connection(log=lines.append), (DPS, "0ne1", "device-01"), 30_000, "https")
     made.lines = lines
     return made
 
@@ -358,7 +358,7 @@ def test_data_that_cannot_be_sent_is_a_bad_argument_and_nothing_is_sent():
 
 def test_properties_are_header_lines_of_the_message():
     world = World([assigned()], [OK])
-    world.run(session().send(b"{}", b"iothub-app-alert: true\r\n"))
+    world.run(session().send(b"{}", {"alert": "true"}))
     assert b"utf-8\r\niothub-app-alert: true\r\nContent-Length: 2\r\n\r\n{}" in world.sent[1]
 
 

@@ -1,0 +1,210 @@
+"""Telemetry to the assigned IoT hub over MQTT 3.1.1, QoS 1: a flow. For hubs that ask for the
+device's certificate in the first handshake only here, on port 8883.
+
+One message is on its way at a time: send() ends with its PUBACK. A publish is one write.
+
+Sources: MQTT 3.1.1 (OASIS, 2014-10-29), whose sections are named below; Azure documentation,
+"Communicate with an IoT hub using the MQTT protocol".
+"""
+
+from micropython import const
+
+from microdps.errors import LinkError, ProtocolError
+from microdps.http import CLOSE, NOW, split_host
+from microdps.hub import encode
+
+_API = "/?api-version=2021-04-12"
+_PORT = const(8883)
+
+# Seconds after which the hub closes a connection without a packet, times 1.5 (3.1.2.10). IoT Hub
+# takes up to 1177.
+KEEP_ALIVE_S = const(240)
+
+_CONNECT = const(0x10)
+_CONNACK = const(0x20)
+_PUBLISH_QOS_1 = const(0x32)
+_PUBACK = const(0x40)
+_PINGREQ = const(0xC0)
+_PINGRESP = const(0xD0)
+
+# MQTT 4, clean session, a user name (3.1.2.3).
+_FLAGS = const(0x82)
+
+
+def address(hub: str):
+    """Name and port of a hub's MQTT. A hub that carries a port, as only a simulated one does, has
+    its MQTT on the next."""
+    name, port = split_host(hub)
+    return name, port + 1 if ":" in hub else _PORT
+
+
+class Mqtt:
+    """A kept connection to one hub's MQTT. It shares the buffer of a microdps.http.Connection: of
+    the two, one is open at a time.
+
+    After a LinkError or a ProtocolError the connection is closed, and can be used again.
+    """
+
+    def __init__(self, connection):
+        self._buf = connection.buf
+        self._view = connection.view
+        self._connection = connection
+        self._bag = ""  # of a message without properties
+        self._hub = None  # that the open connection leads to
+        self._id = self._acknowledged = 0  # of the last message
+        self._sent_ms = 0  # when the last packet was
+
+    def forget(self):
+        """The driver has closed the connection: the next message opens one."""
+        self._hub = None
+
+    def send(self, hub: str, device_id: str, bag: str, data, timeout_ms: int):
+        """Flow: publish one message → it has been accepted.
+
+        hub   host name of the assigned hub
+        bag   the message's properties, as microdps.properties.bag() gives them
+        data  bytes-like
+
+        Raises ServiceError if the hub refuses the connection; LinkError, whose written tells
+        whether the hub can have taken the message; ProtocolError; ValueError if the properties
+        are too long.
+        """
+        now = yield NOW
+        deadline = now + timeout_ms
+        if self._hub == hub:
+            # Closed meanwhile, or holding what nobody asked for: not fit.
+            try:
+                if (yield "recv", self._view, None) is not None:
+                    self._hub = None
+            except LinkError:
+                self._hub = None
+        if self._hub != hub:
+            yield from self._connect(hub, device_id, deadline)
+        self._hub = None  # until it is acknowledged
+        self._id = self._id % 65535 + 1
+        self._sent_ms = now
+        name = ("devices/%s/messages/events/%s" % (device_id, bag)).encode()
+        n = self._head(_PUBLISH_QOS_1, 4 + len(name) + len(data))
+        n = self._string(n, name)
+        n = self._bytes(n, self._id.to_bytes(2, "big"))
+        rest = data
+        if n + len(data) <= len(self._buf):
+            n = self._bytes(n, data)
+            rest = None
+        written = False
+        try:
+            yield "send", self._view[:n], deadline
+            written = True
+            if rest:
+                yield "send", rest, deadline
+            whole = yield from self._answer(_PUBACK, self._id, hub, deadline)
+        except LinkError as error:
+            error.written = error.written or written
+            raise
+        if whole:
+            self._hub = hub
+
+    def message(self, session, data, properties, system):
+        """The flow that sends a message of a microdps.device.Session."""
+        if properties or system or not self._bag:
+            from microdps import properties as module
+
+            bag = module.bag(properties, **system)
+            if not properties and not system:
+                self._bag = bag
+        else:
+            bag = self._bag
+        hub, device_id = session.assignment[:2]
+        return self.send(hub, device_id, bag, encode(data), session.timeout_ms)
+
+    def ping(self, session):
+        """Flow: keep the connection, if there is one and it is time. If it is lost, that is
+        logged, and the next message opens one."""
+        now = yield NOW
+        if not self._hub or now - self._sent_ms < KEEP_ALIVE_S * 500:
+            return
+        hub, self._hub = self._hub, None
+        self._sent_ms = now
+        deadline = now + session.timeout_ms
+        try:
+            self._head(_PINGREQ, 0)
+            yield "send", self._view[:2], deadline
+            if (yield from self._answer(_PINGRESP, 0, hub, deadline)):
+                self._hub = hub
+        except (LinkError, ProtocolError) as error:
+            session.log("connection lost: %s", error)
+
+    def _connect(self, hub: str, device_id: str, deadline: int):
+        self._connection.forget()
+        self._acknowledged = 0
+        where = address(hub)
+        client = device_id.encode()
+        user = ("%s/%s%s" % (where[0], device_id, _API)).encode()
+        yield "open", where, deadline
+        n = self._head(_CONNECT, 14 + len(client) + len(user))
+        n = self._string(n, b"MQTT")
+        n = self._bytes(n, bytes((4, _FLAGS, KEEP_ALIVE_S >> 8, KEEP_ALIVE_S & 255)))
+        n = self._string(self._string(n, client), user)
+        yield "send", self._view[:n], deadline
+        yield from self._answer(_CONNACK, 0, hub, deadline)
+        code = self._buf[3]
+        if code:
+            yield CLOSE
+            from microdps.service import connack
+
+            raise connack(code, hub)
+
+    def _answer(self, kind: int, number: int, hub: str, deadline: int):
+        """Flow: wait for a packet, which lies at the begin of the buffer then → has nothing come
+        behind it?
+
+        number  what the packet's two bytes must be; 0 for those that have no packet ID
+
+        One more acknowledgement of the message before is passed over: the hub may repeat it.
+        """
+        buf = self._buf
+        have = 0
+        try:
+            while True:
+                # All that a hub has to say here has at most two bytes behind its length (2.2.3).
+                while have < 2 or have < 2 + buf[1]:
+                    n = yield "recv", self._view[have:], deadline
+                    if not n:
+                        raise LinkError("closed", hub)
+                    have += n
+                    if (buf[0] != kind and buf[0] != _PUBACK) or (have > 1 and buf[1] > 2):
+                        raise ProtocolError("mqtt", hub)
+                end = 2 + buf[1]
+                found = buf[2] << 8 | buf[3] if buf[0] == _PUBACK and end == 4 else 0
+                if buf[0] == kind and end == (2 if kind == _PINGRESP else 4) and found == number:
+                    self._acknowledged = found or self._acknowledged
+                    return have == end
+                if not found or found != self._acknowledged:
+                    raise ProtocolError("mqtt", hub)
+                have -= end
+                self._view[:have] = self._view[end : end + have]
+        except ProtocolError:
+            yield CLOSE
+            raise
+
+    def _head(self, kind: int, length: int) -> int:
+        """Begin a packet in the buffer → where it goes on."""
+        buf = self._buf
+        buf[0] = kind
+        n = 1
+        while length > 127:
+            buf[n] = length & 127 | 128
+            length >>= 7
+            n += 1
+        buf[n] = length
+        return n + 1
+
+    def _string(self, n: int, data: bytes) -> int:
+        return self._bytes(self._bytes(n, len(data).to_bytes(2, "big")), data)
+
+    def _bytes(self, n: int, data) -> int:
+        end = n + len(data)
+        if end > len(self._buf):
+            raise ValueError("no message: its properties are too long")
+        self._buf[n:end] = data
+        return end

@@ -1,0 +1,260 @@
+"""MQTT from a script: packets at every split, refusals, IDs that wrap; and when to go by it."""
+
+from harness import CLOSED, Idle, Peer, Random, raised
+from microdps import properties
+from microdps.device import Session
+from microdps.dps import Assignment
+from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
+from microdps.http import Connection
+from microdps.mqtt import KEEP_ALIVE_S, Mqtt, address
+
+HUB = "hub.example"
+CONNACK = b"\x20\x02\x00\x00"
+
+
+def puback(number):
+    return b"\x40\x02" + number.to_bytes(2, "big")
+
+
+def send(mqtt, peer, data=b"{}", bag="", timeout_ms=5000):
+    return peer.run(mqtt.send(HUB, "d", bag, data, timeout_ms))
+
+
+def made():
+    return Mqtt(Connection(512))
+
+
+def test_packets_are_iot_hubs():
+    peer = Peer([CONNACK, puback(1)])
+    send(made(), peer, b'{"t":1}', "a=b")
+    user = b"hub.example/d/?api-version=2021-04-12"
+    connect = b"\x00\x04MQTT\x04\x82\x00\xf0\x00\x01d\x00" + bytes((len(user),)) + user
+    topic = b"devices/d/messages/events/a=b"
+    publish = b"\x00" + bytes((len(topic),)) + topic + b"\x00\x01" + b'{"t":1}'
+    assert peer.opened == [(HUB, 8883)]
+    assert peer.sent == [
+        b"\x10" + bytes((len(connect),)) + connect,
+        b"\x32" + bytes((len(publish),)) + publish,
+    ]
+
+
+def test_hub_with_a_port_has_its_mqtt_on_the_next():
+    assert address("hub.example") == ("hub.example", 8883)
+    assert address("localhost:8444") == ("localhost", 8445)
+
+
+def test_every_split_and_a_connection_that_is_kept():
+    for piece in (1, 2, 3, 9):
+        peer = Peer([CONNACK, puback(1), puback(2), puback(3)], piece=piece)
+        mqtt = made()
+        for _ in range(3):
+            send(mqtt, peer)
+        assert len(peer.opened) == 1 and len(peer.sent) == 4
+
+
+def test_long_message_has_a_long_length_and_is_two_writes_if_it_does_not_fit():
+    for size in (90, 200, 400, 20000):
+        peer = Peer([CONNACK, puback(1)])
+        send(made(), peer, b"x" * size)
+        publish = b"".join(peer.sent[1:])
+        length, at, shift = 0, 1, 0
+        while True:
+            length |= (publish[at] & 127) << shift
+            shift += 7
+            at += 1
+            if publish[at - 1] < 128:
+                break
+        assert length == len(publish) - at
+        assert publish.endswith(b"x" * size)
+        assert len(peer.sent) == (2 if size <= 400 else 3)
+
+
+def test_packet_ids_wrap_and_are_never_0():
+    peer = Peer([CONNACK, puback(65535), puback(1)])
+    mqtt = made()
+    mqtt._id = 65534
+    send(mqtt, peer)
+    send(mqtt, peer)
+    assert peer.sent[2][-4:-2] == b"\x00\x01"
+
+
+def test_refusals_are_told_apart():
+    for code, status in ((1, 400), (2, 400), (3, 503), (4, 401), (5, 401), (9, 400)):
+        peer = Peer([b"\x20\x02\x00" + bytes((code,))])
+        error = raised(send, made(), peer)
+        assert isinstance(error, ServiceError)
+        assert (error.args[0], error.status) == ("connack", status)
+        assert str(code) in error.message
+        assert peer.closed == 1 and len(peer.sent) == 1
+
+
+def test_acknowledgements():
+    for items, error in (
+        ([puback(1) + puback(1)], None),
+        ([puback(2)], ProtocolError),
+        ([puback(0)], ProtocolError),
+        ([b"\x40\x03\x00\x01\x00"], ProtocolError),
+        ([b"\x40\x00"], ProtocolError),
+        ([b"\x40\xff\xff\xff\xff"], ProtocolError),
+        ([b"\x30\x02\x00\x00"], ProtocolError),
+        ([b"HTTP/1.1 400 Bad Request\r\n"], ProtocolError),
+        ([CLOSED], LinkError),
+        ([b"\x40\x02\x00", CLOSED], LinkError),
+        ([9000], LinkError),
+    ):
+        peer = Peer([CONNACK, *items])
+        if error is None:
+            send(made(), peer)
+        else:
+            found = raised(send, made(), peer)
+            assert isinstance(found, error), (items, found)
+            if error is LinkError:
+                assert found.written
+
+
+def test_acknowledgement_that_comes_twice_is_passed_over():
+    peer = Peer([CONNACK, puback(1), puback(1) + puback(2)])
+    mqtt = made()
+    send(mqtt, peer)
+    send(mqtt, peer)
+
+
+def test_connection_that_was_closed_while_idle_is_opened_anew():
+    for item in (CLOSED, LinkError("closed", HUB), puback(1)):
+        peer = Peer([CONNACK, puback(1), Idle(item)], [CONNACK, puback(2)])
+        mqtt = made()
+        send(mqtt, peer)
+        send(mqtt, peer)
+        assert len(peer.opened) == 2
+
+
+def test_nothing_is_written_when_the_connection_cannot_be_made():
+    for items in ([CLOSED], [b"\x20\x02\x00", CLOSED], [b"garbage"], [9000]):
+        error = raised(send, made(), Peer(items))
+        assert isinstance(error, (LinkError, ProtocolError)), items
+        assert not getattr(error, "written", False)
+
+
+def test_random_bytes_end_in_an_error_of_ours():
+    random = Random(7)
+    for _ in range(400):
+        data = bytes([random.below(256) for _ in range(1 + random.below(9))])
+        mqtt = made()
+        peer = Peer([data, CLOSED] if random.below(2) else [CONNACK, data, CLOSED])
+        try:
+            send(mqtt, peer)
+        except (LinkError, ProtocolError, ServiceError):
+            pass
+
+
+def test_idle_connection_is_kept_by_a_ping_when_it_is_time():
+    session = Session(Connection(512), ("dps", "0ne1", "d"), 5000)
+    peer = Peer([CONNACK, puback(1), b"\xd0\x00", CLOSED])
+    mqtt = Mqtt(session.connection)
+    send(mqtt, peer)
+    peer.run(mqtt.ping(session))
+    assert len(peer.sent) == 2
+    for _ in range(2):
+        peer.now += KEEP_ALIVE_S * 600
+        peer.run(mqtt.ping(session))
+    assert peer.sent[2:] == [b"\xc0\x00", b"\xc0\x00"]
+    peer.run(mqtt.ping(session))  # the connection was lost: nothing is kept
+    assert len(peer.sent) == 4
+
+
+def test_properties_are_a_bag():
+    bag = properties.bag({"a-b": "x/y &"}, message_id="m 1")
+    assert bag.startswith("a-b=x%2Fy%20%26&$.mid=m%201&$.c")
+    assert "$.ct=application%2Fjson" in bag and "$.ce=utf-8" in bag
+
+
+# Which transport a hub wants: HTTPS on port 443, MQTT on 8883.
+
+# The 1, a ms that passes, tells that the request was written before.
+LATE = LinkError("alert", HUB)
+NO = b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"
+YES = b"HTTP/1.1 204 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+def auto(*connections):
+    """A session with an assignment, and its peer."""
+    lines = []
+    session = Session(Connection(512, lines.append), ("dps", "0ne1", "d"), 5000)
+    session.assign(Assignment(HUB, "d", "assigned", "", None))
+    session.lines = lines
+    return session, Peer(*connections)
+
+
+def ports(peer):
+    return [port for _, port in peer.opened]
+
+
+def test_hub_that_asks_late_gets_the_message_by_mqtt():
+    for first in ([1, LATE], [CLOSED], [1, LinkError("closed", HUB)]):
+        # What is no message ends the same way, before anything is sent again.
+        session, peer = auto(first, first, [CONNACK, puback(1), puback(2)])
+        peer.run(session.send(b"{}"))
+        peer.run(session.send(b"{}"))
+        assert ports(peer) == [443, 443, 8883]
+        assert peer.sent[1].startswith(b"GET ")
+        assert session.proven and session.kept["transport"] == "mqtt"
+        assert len([line for line in session.lines if "late" in line]) == 1
+
+
+def test_hub_that_answers_401_without_a_certificate_gets_it_by_mqtt():
+    session, peer = auto([NO], [CONNACK, puback(1)])
+    peer.run(session.send(b"{}"))
+    assert ports(peer) == [443, 8883]
+
+
+def test_hub_that_answers_what_is_no_message_had_taken_it_perhaps():
+    session, peer = auto([CLOSED], [b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n"])
+    assert isinstance(raised(peer.run, session.send(b"{}")), OutcomeUnknown)
+    assert session.mqtt is None
+
+
+def test_certificate_that_is_really_refused_is_no_reason_for_mqtt():
+    session, peer = auto([NO], [b"\x20\x02\x00\x05"])
+    error = raised(peer.run, session.send(b"{}"))
+    assert session.mqtt is None and session.assignment is None  # it has registered anew
+    assert not isinstance(error, OutcomeUnknown)
+
+
+def test_port_that_is_closed_leads_back_to_https():
+    session, peer = auto([NO], [LinkError("connect", HUB)], [YES])
+    plain = peer.do_open
+
+    def refusing(host, deadline):
+        plain(host, deadline)
+        if host[1] == 8883:
+            raise LinkError("connect", HUB)
+
+    peer.do_open = refusing
+    peer.run(session.send(b"{}"))
+    assert ports(peer) == [443, 8883, 443]
+    assert session.proven and "transport" not in session.kept
+
+
+def test_new_registration_tries_https_again():
+    session, peer = auto([NO], [CONNACK, puback(1)], [YES])
+    peer.run(session.send(b"{}"))
+    session.assign(Assignment(HUB, "d", "assigned", "", None))
+    assert session.mqtt is None and not session.proven
+    peer.run(session.send(b"{}"))
+    assert ports(peer) == [443, 8883, 443]
+
+
+def test_proven_hub_is_not_doubted():
+    session, peer = auto([YES, 1, LATE])
+    peer.run(session.send(b"{}"))
+    assert isinstance(raised(peer.run, session.send(b"{}")), OutcomeUnknown)
+    assert session.mqtt is None
+
+
+def test_mqtt_by_configuration():
+    session = Session(Connection(512), ("dps", "0ne1", "d"), 5000, "mqtt")
+    session.assign(Assignment(HUB, "d", "assigned", "", None))
+    peer = Peer([CONNACK, puback(1), CLOSED])
+    peer.run(session.send({"a": 1}, {"alert": "true"}, {"message_id": "7"}))
+    assert b"events/alert=true&$.mid=7&$.ct=application%2Fjson&$.ce=utf-8" in peer.sent[1]
+    assert isinstance(raised(peer.run, session.send(b"{}")), OutcomeUnknown)
