@@ -16,8 +16,8 @@ help: ## list the targets
 
 setup: $(VENV)/interpreter.done ## set up the virtual environment in .venv
 
-demo: setup ## the main job: simulator, MicroPython device, 10 messages (ENROLLMENT=group|individual)
-	@$(BIN)/microdps demo $(if $(ENROLLMENT),--enrollment $(ENROLLMENT))
+demo: setup ## the main job: simulator, MicroPython device, 10 messages (ENROLLMENT=group|individual HUB=handshake|renegotiate)
+	@$(BIN)/microdps demo $(if $(ENROLLMENT),--enrollment $(ENROLLMENT)) $(if $(HUB),--hub $(HUB))
 
 test: setup $(VENV)/test.done build/stubs ## run all tests
 	@$(BIN)/python -m pytest

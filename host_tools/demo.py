@@ -117,7 +117,10 @@ def add_parser(verbs) -> None:
     )
     verb.add_argument("--enrollment", choices=("group", "individual"), default="group")
     verb.add_argument(
-        "--hub", choices=("handshake", "renegotiate"), default="handshake", help=argparse.SUPPRESS
+        "--hub",
+        choices=("handshake", "renegotiate", "close", "unauthorized"),
+        default="handshake",
+        help="when the hub asks for the certificate over HTTPS, as for microdps simulate",
     )
     verb.add_argument("--keep", type=Path, help="leave all its files in this new folder")
     verb.set_defaults(function=_run)

@@ -52,13 +52,19 @@ def add_parser(verbs) -> None:
         "--id-scope", type=_id_scope, help="of the simulated DPS (made at the first start)"
     )
     verb.add_argument("--dps-port", type=_port, default=8443, help="0: any (%(default)s)")
-    verb.add_argument("--hub-port", type=_port, default=8444, help="0: any (%(default)s)")
+    verb.add_argument(
+        "--hub-port",
+        type=_port,
+        default=8444,
+        help="0: any; its MQTT is on the next one (%(default)s)",
+    )
     verb.add_argument(
         "--hub-certificate",
-        choices=("handshake", "renegotiate"),
+        choices=("handshake", "renegotiate", "close", "unauthorized"),
         default="handshake",
-        help="when the hub asks for the device's certificate: in the first handshake, or after"
-        " the first request, which stock MicroPython refuses (%(default)s)",
+        help="when the hub asks for the device's certificate on its HTTPS port: in the first"
+        " handshake; after the first request, which stock MicroPython refuses; or never, and a"
+        " request ends with a close or 401. By MQTT it always asks first (%(default)s)",
     )
     verb.add_argument(
         "--retry-after",
@@ -97,7 +103,7 @@ def _run(args: argparse.Namespace) -> None:
             id_scope=args.id_scope,
             dps_port=args.dps_port,
             hub_port=args.hub_port,
-            late=args.hub_certificate == "renegotiate",
+            late="" if args.hub_certificate == "handshake" else args.hub_certificate,
             retry_after_s=args.retry_after,
             assign_after_s=args.assign_after,
         )

@@ -33,7 +33,7 @@ def asks_late(session, error):
         except (LinkError, ProtocolError) as again:
             if not _ended(again):
                 return False
-    session.log("this hub asks for the certificate late, by all signs: trying MQTT")
+    session.log("this hub asks for the certificate late, by all signs: sending by MQTT")
     session.mqtt = Mqtt(session.connection)
     session.kept["transport"] = "mqtt"
     return True

@@ -130,7 +130,12 @@ class Service(Resource):
     def _render(self, request: Request):
         connection = request.channel.transport.getHandle()  # type: ignore[union-attr]
         chain = client_chain(connection)
-        if self.tls.late and not chain:
+        if self.tls.late == "close" and not chain:
+            self.log(f"{self.name} closes without an answer: no certificate")
+            self.store.add_request(self.name, "", "", 0, [], "no certificate")
+            request.channel.transport.abortConnection()  # type: ignore[union-attr]
+            return
+        if self.tls.late == "renegotiate" and not chain:
             try:
                 yield self.tls.ask_now(request)
             except Exception as refused:

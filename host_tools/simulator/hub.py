@@ -4,6 +4,8 @@ Sources: Azure REST reference, "Send Device Event"; the how-to named in dps.py, 
 the error body as azure-iot-sdk-c#1789 shows it.
 """
 
+from cryptography import x509
+
 from host_tools.simulator.answers import Answer, Call, Refusal, Service, thumbprint, timestamp
 from host_tools.simulator.attestation import enrollment_of
 
@@ -48,7 +50,7 @@ class Hub(Service):
             raise Refusal(405, 405000, "Method not allowed")
         if call.query.get("api-version") not in VERSIONS:
             raise Refusal(400, 400001, "The api-version is not supported")
-        self._authorize(call, device_id)
+        self.authorize(call.chain, device_id)
         properties = {
             name.decode("latin-1").lower(): values[-1].decode("latin-1")
             for name, values in call.request.requestHeaders.getAllRawHeaders()
@@ -57,20 +59,20 @@ class Hub(Service):
         self.store.add_message(self.host, device_id, properties, call.body())
         return Answer(204, None, SERVER)
 
-    def _authorize(self, call: Call, device_id: str) -> None:
+    def authorize(self, chain: list[x509.Certificate], device_id: str) -> None:
         """A device may speak as itself: with the certificate that DPS gave the hub, or, if it came
         by a group, with any for its ID that the group's certificate stands behind.
         Raises Refusal.
         """
         device = self.store.device(self.host, device_id)
         try:
-            if not device or not call.chain:
+            if not device or not chain:
                 raise Refusal(401, 401002, "Unauthorized")
             if device["kind"] == "group":
-                found = enrollment_of(call.chain, device["registrationId"], self.store)
+                found = enrollment_of(chain, device["registrationId"], self.store)
                 known = found[0] == "group"
             else:
-                known = thumbprint(call.chain[0]) == device["thumbprint"]
+                known = thumbprint(chain[0]) == device["thumbprint"]
             if not known:
                 raise Refusal(401, 401003, "Unauthorized")
         except Refusal as refusal:

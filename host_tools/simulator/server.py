@@ -12,8 +12,7 @@ from twisted.internet.error import CannotListenError
 from twisted.web.server import Site
 
 from host_tools import ToolError, certs
-from host_tools.simulator import dps, hub
-from host_tools.simulator.answers import Service
+from host_tools.simulator import dps, hub, mqtt
 from host_tools.simulator.store import Store
 from host_tools.simulator.tls import ServerTLS
 
@@ -25,6 +24,9 @@ NAMES = (
     "localhost",
 )
 ADDRESS = "127.0.0.1"
+
+# How often two free ports in a row are looked for.
+TRIES = 20
 SERVER_DAYS = 30
 
 
@@ -36,7 +38,7 @@ class Settings:
     id_scope: str | None = None
     dps_port: int = 8443
     hub_port: int = 8444
-    late: bool = False
+    late: str = ""
     retry_after_s: int = 3
     assign_after_s: float = 1.0
 
@@ -85,7 +87,11 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
     server = server_identity(settings.state)
     hub_tls = ServerTLS(server, [], settings.late)
     hub_service = hub.Hub(store, hub_tls, log)
-    hub_service.host = _listen(settings.hub_port, hub_tls, hub_service)
+    # MQTT asks for the certificate in the first handshake, whatever the other port does.
+    mqtt_service = mqtt.Mqtt(hub_service)
+    hub_service.host = _pair(
+        settings.hub_port, hub_tls, Site(hub_service), ServerTLS(server, []), mqtt_service
+    )
     dps_tls = ServerTLS(server, [])
     dps_service = dps.Dps(
         store,
@@ -95,7 +101,7 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
         retry_after_s=settings.retry_after_s,
         assign_after_s=settings.assign_after_s,
     )
-    dps_host = _listen(settings.dps_port, dps_tls, dps_service)
+    dps_host = _host(_listen(settings.dps_port, dps_tls, Site(dps_service)))
     connection_string = (
         f"HostName={dps_host};SharedAccessKeyName={dps.KEY_NAME};"
         f"SharedAccessKey={store.service_key}"
@@ -106,15 +112,33 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
     return Running(dps_host, hub_service.host, root, store.id_scope, connection_string)
 
 
-def _listen(port: int, tls: ServerTLS, service: Service) -> str:
-    """Serve on a port of the loopback; 0: any that is free → its host. Raises ToolError."""
+def _pair(port: int, tls: ServerTLS, factory, next_tls: ServerTLS, next_factory) -> str:
+    """Serve on a port and on the next one → the first one's host. Raises ToolError."""
+    for left in range(TRIES, 0, -1):
+        first = _listen(port, tls, factory)
+        number = first.getHost().port
+        try:
+            _listen(number + 1, next_tls, next_factory)
+            return _host(first)
+        except ToolError:
+            first.stopListening()
+            if port or left == 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _listen(port: int, tls: ServerTLS, factory):
+    """Serve on a port of the loopback; 0: any that is free. Raises ToolError."""
     try:
-        listening = reactor.listenSSL(  # type: ignore[attr-defined]
-            port, Site(service), tls, interface=ADDRESS
+        return reactor.listenSSL(  # type: ignore[attr-defined]
+            port, factory, tls, interface=ADDRESS
         )
     except CannotListenError as error:
         raise ToolError(
             f"cannot listen on port {port} ({error.socketError.strerror}): stop what uses it,"
-            " or choose other ports with --dps-port and --hub-port"
+            " or choose other ports with --dps-port and --hub-port (the hub's MQTT is on the next)"
         ) from error
+
+
+def _host(listening) -> str:
     return f"localhost:{listening.getHost().port}"

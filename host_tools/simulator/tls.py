@@ -34,11 +34,12 @@ class ServerTLS:
 
     server  its certificate and key
     chain   what it sends behind its certificate
-    late    ask for the client's certificate only in ask_now(). Inferred: what IoT Hub does on port
-            443, by the evidence of azure-iot-sdk-c#694 and curl#5839
+    late    "", or what becomes of a request without a certificate, which is not asked for in the
+            handshake: "renegotiate" (inferred: what IoT Hub does on port 443, by the evidence of
+            azure-iot-sdk-c#694 and curl#5839), "close", "unauthorized"
     """
 
-    def __init__(self, server: Pair, chain: list[x509.Certificate], late: bool = False):
+    def __init__(self, server: Pair, chain: list[x509.Certificate], late: str = ""):
         self.late = late
         self._context = context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)

@@ -1,0 +1,255 @@
+"""The simulated IoT hub's MQTT 3.1.1, as far as a device that sends telemetry sees it.
+
+Sources: MQTT 3.1.1 (OASIS, 2014-10-29), whose sections are named below; Azure documentation,
+"Communicate with an IoT hub using the MQTT protocol": the user name, the topics, what closes the
+connection. A refused certificate gets return code 5, as azure-iot-sdk-c reports it of the hub.
+"""
+
+import urllib.parse
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.protocol import Factory, Protocol
+from twisted.python.failure import Failure
+
+from host_tools.simulator.answers import Refusal, common_name
+from host_tools.simulator.hub import Hub
+from host_tools.simulator.tls import client_chain
+
+# The largest packet: a message of 256 KB, its topic and packet ID.
+PACKET = 256 * 1024 + 65540
+CONNECT_S = 10
+KEEP_ALIVE_S = 1177
+
+CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
+SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = 8, 9, 10, 11
+PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
+
+BAD_PROTOCOL, BAD_CLIENT_ID, UNAUTHORIZED = 1, 2, 5
+
+# A system property's name in a bag → the header that a message over HTTPS has it in.
+SYSTEM = {
+    "$.mid": "iothub-messageid",
+    "$.cid": "iothub-correlationid",
+    "$.ct": "content-type",
+    "$.ce": "content-encoding",
+}
+
+
+class ViolationError(Exception):
+    """A packet that the hub answers by closing the connection."""
+
+
+def packet(kind: int, body: bytes = b"", flags: int = 0) -> bytes:
+    """A packet with its fixed header (2.2)."""
+    head = bytearray([kind << 4 | flags])
+    length = len(body)
+    while length > 127:
+        head.append(length & 127 | 128)
+        length >>= 7
+    return bytes(head) + bytes([length]) + body
+
+
+def split(data: bytes) -> tuple[int, int, bytes, bytes] | None:
+    """The first packet → its kind, flags and body, and what follows; None if more is to come.
+
+    Raises ViolationError for a length that is none, or over the limit.
+    """
+    length = 0
+    for at in range(1, 5):
+        if at >= len(data):
+            return None
+        length |= (data[at] & 127) << 7 * (at - 1)
+        if data[at] < 128:
+            break
+    else:
+        raise ViolationError("a length of more than four bytes")
+    if length > PACKET:
+        raise ViolationError("a packet over the limit")
+    end = at + 1 + length
+    if end > len(data):
+        return None
+    return data[0] >> 4, data[0] & 15, data[at + 1 : end], data[end:]
+
+
+class Fields:
+    """Reads a packet's fields, one after the other. Raises ViolationError if they end too early."""
+
+    def __init__(self, data: bytes):
+        self.data = data
+
+    def take(self, n: int) -> bytes:
+        if n > len(self.data):
+            raise ViolationError("a packet that is too short")
+        taken, self.data = self.data[:n], self.data[n:]
+        return taken
+
+    def number(self) -> int:
+        return int.from_bytes(self.take(2))
+
+    def string(self) -> str:
+        try:
+            text = self.take(self.number()).decode()
+        except UnicodeDecodeError as error:
+            raise ViolationError("a string that is no UTF-8") from error
+        if "\0" in text:
+            raise ViolationError("a string with a null character")
+        return text
+
+
+class Connection(Protocol):
+    """One device's connection."""
+
+    transport: Any
+
+    def __init__(self, server: "Mqtt"):
+        self.server = server
+        self.hub = server.hub
+        self.device_id = ""
+        self._data = b""
+        self._closing = False
+        self._timer: Any = reactor.callLater(CONNECT_S, self._late)  # type: ignore[attr-defined]
+        self._patience_s: float = CONNECT_S
+
+    def dataReceived(self, data: bytes) -> None:
+        self._data += data
+        try:
+            while not self._closing and (found := split(self._data)):
+                kind, flags, body, self._data = found
+                if self._timer.active():
+                    self._timer.reset(self._patience_s)
+                self._packet(kind, flags, body)
+        except ViolationError as violation:
+            self._close(str(violation))
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        if self._timer.active():
+            self._timer.cancel()
+        if self.server.devices.get(self.device_id) is self:
+            del self.server.devices[self.device_id]
+
+    def _packet(self, kind: int, flags: int, body: bytes) -> None:
+        fields = Fields(body)
+        if (kind == CONNECT) == bool(self.device_id):
+            raise ViolationError("a CONNECT that is not the first packet, or the only one")
+        if flags != (2 if kind in (SUBSCRIBE, UNSUBSCRIBE) else 0) and kind != PUBLISH:
+            raise ViolationError("reserved flags")
+        match kind:
+            case 1:
+                self._connect(fields)
+            case 3:
+                self._publish(flags, fields)
+            case 8:
+                self._subscribe(fields)
+            case 10:
+                self._send(UNSUBACK, fields.take(2))
+            case 12:
+                self._send(PINGRESP)
+            case 14:
+                self._close("")
+            case 4:  # of a cloud-to-device message; there is none yet
+                pass
+            case _:
+                raise ViolationError(f"a packet of type {kind}")
+
+    def _connect(self, fields: Fields) -> None:
+        name, level, flags = fields.string(), fields.take(1)[0], fields.take(1)[0]
+        keep_alive = fields.number()
+        if name != "MQTT" or level != 4:
+            self._refuse(BAD_PROTOCOL, f"protocol {name} {level}")
+            return
+        client_id = fields.string()
+        if flags & 4:  # a will
+            fields.string()
+            fields.take(fields.number())
+        user = fields.string() if flags & 0x80 else ""
+        host, _, rest = user.partition("/")
+        device_id, _, query = rest.partition("/")
+        if not client_id or client_id != device_id:
+            self._refuse(BAD_CLIENT_ID, f"client ID {client_id!r}, user name {user!r}")
+            return
+        own = self.hub.host.rsplit(":", 1)[0]
+        try:
+            if host.lower() not in (own, self.hub.host) or not query.startswith("?api-version="):
+                raise Refusal(401, 401002, f"user name {user!r}")
+            chain = client_chain(self.transport.getHandle())
+            self.hub.authorize(chain, device_id)
+        except Refusal as refusal:
+            self._refuse(UNAUTHORIZED, f"{refusal.code} {refusal.message}")
+            return
+        before = self.server.devices.pop(device_id, None)
+        if before:
+            before._close("the device has connected anew")
+        self.device_id = device_id
+        self.chain = [common_name(cert) for cert in chain]
+        self.server.devices[device_id] = self
+        self._patience_s = min(keep_alive or KEEP_ALIVE_S, KEEP_ALIVE_S) * 1.5  # 3.1.2.10
+        self._timer.reset(self._patience_s)
+        self._record("CONNECT", 200, "")
+        self._send(CONNACK, b"\0\0")
+
+    def _publish(self, flags: int, fields: Fields) -> None:
+        quality = flags >> 1 & 3
+        if quality > 1 or flags & 1:
+            raise ViolationError("QoS 2, or a retained message")
+        topic = fields.string()
+        number = fields.take(2) if quality else b""
+        if number == b"\0\0":
+            raise ViolationError("packet ID 0")
+        prefix = f"devices/{self.device_id}/messages/events/"
+        if not topic.startswith(prefix):
+            raise ViolationError(f"topic {topic}")
+        if len(fields.data) > 256 * 1024:
+            raise ViolationError("a message over 256 KB")
+        pairs = urllib.parse.parse_qsl(topic.removeprefix(prefix), keep_blank_values=True)
+        properties = {
+            SYSTEM.get(name, f"iothub-app-{name.lower()}"): value for name, value in pairs
+        }
+        self.hub.store.add_message(self.hub.host, self.device_id, properties, fields.data)
+        self._record("PUBLISH", 200, "", topic)
+        if quality:
+            self._send(PUBACK, number)
+
+    def _subscribe(self, fields: Fields) -> None:
+        number = fields.take(2)
+        granted = b""
+        while fields.data:
+            topic, quality = fields.string(), fields.take(1)[0]
+            own = f"devices/{self.device_id}/messages/devicebound/"
+            granted += bytes([min(quality, 1)]) if topic.startswith(own) else b"\x80"
+        self._send(SUBACK, number + granted)
+
+    def _refuse(self, code: int, why: str) -> None:
+        self._send(CONNACK, bytes([0, code]))
+        self._record("CONNECT", 401 if code == UNAUTHORIZED else 400, why)
+        self._closing = True
+        self.transport.loseConnection()
+
+    def _close(self, why: str) -> None:
+        if why:
+            self._record("CLOSE", 0, why)
+        self._closing = True
+        self.transport.loseConnection()
+
+    def _late(self) -> None:
+        self._close("no packet in time")
+
+    def _send(self, kind: int, body: bytes = b"") -> None:
+        self.transport.write(packet(kind, body))
+
+    def _record(self, what: str, status: int, why: str, topic: str = "") -> None:
+        chain = getattr(self, "chain", [])
+        path = f"mqtt:{topic or self.device_id}"
+        self.hub.log(f"hub {what} {path} {why or status}")
+        self.hub.store.add_request("hub", what, path, status, chain, why)
+
+
+class Mqtt(Factory):
+    """The MQTT side of a hub: its devices' connections, one for each."""
+
+    def __init__(self, hub: Hub):
+        self.hub = hub
+        self.devices: dict[str, Connection] = {}
+
+    def buildProtocol(self, addr) -> Connection:
+        return Connection(self)
