@@ -13,6 +13,7 @@ from pathlib import Path
 
 from host_tools import CHECKOUT, ToolError, certs, config, enroll, interpreter, run
 from host_tools.simulator.store import Store
+from microdps.config import TRANSPORTS
 
 MESSAGES = 10
 START_S = 30
@@ -58,7 +59,9 @@ def _ready(process: subprocess.Popen, log: Path) -> dict[str, str]:
     raise ToolError(f"the simulator was not ready within {START_S} s: {log.read_text().strip()}")
 
 
-def demo(folder: Path, enrollment: str, hub_certificate: str = "handshake") -> str:
+def demo(
+    folder: Path, enrollment: str, hub_certificate: str = "handshake", transport: str = "auto"
+) -> str:
     """Do the main job in an empty folder → its last line. Raises ToolError where it fails.
 
     enrollment  "group": a chain, the intermediate enrolled; "individual": a self-signed
@@ -87,6 +90,7 @@ def demo(folder: Path, enrollment: str, hub_certificate: str = "handshake") -> s
             "host": at["dps"],
             "interval_s": 0.1,
             "messages": MESSAGES,
+            "transport": transport,
         }
         config.write_config(device, settings)
         config.write_identity(device, identity, at["root"])
@@ -122,6 +126,12 @@ def add_parser(verbs) -> None:
         default="handshake",
         help="when the hub asks for the certificate over HTTPS, as for microdps simulate",
     )
+    verb.add_argument(
+        "--transport",
+        choices=TRANSPORTS,
+        default="auto",
+        help="how the device sends (%(default)s)",
+    )
     verb.add_argument("--keep", type=Path, help="leave all its files in this new folder")
     verb.set_defaults(function=_run)
 
@@ -131,7 +141,7 @@ def _run(args: argparse.Namespace) -> None:
         raise ToolError(f"{args.keep} is there already: name a new folder")
     folder = args.keep or Path(tempfile.mkdtemp(prefix="microdps-demo-"))
     try:
-        print(demo(folder, args.enrollment, args.hub))
+        print(demo(folder, args.enrollment, args.hub, args.transport))
     finally:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)

@@ -106,6 +106,7 @@ class Simulator:
             given.get("host", self.dps),
             given.get("timeout_ms", 10_000),
             messages,
+            given.get("transport", "auto"),
             prefix=given.get("prefix", ()),
         )
 

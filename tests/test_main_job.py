@@ -74,7 +74,7 @@ def test_retry_after_is_waited_for(tmp_path, micropython):
 
 def test_hub_that_asks_late_gets_its_own_error(late_simulator, which):
     name = f"late-{which.name}"
-    result = late_simulator.provision(which, late_simulator.device(name), name)
+    result = late_simulator.provision(which, late_simulator.device(name), name, transport="https")
     assert result.lines[0].startswith("assigned ")
     assert result.error[:2] == ["LinkError", "late-certificate"]
     assert "asks for the certificate late, which stock MicroPython refuses" in result.text
@@ -248,7 +248,8 @@ def test_demo_leaves_nothing_running_and_nothing_behind(tmp_path):
 
 
 def test_demo_that_fails_says_so_in_a_sentence(tmp_path):
-    command = [*interpreter.cpython().command, "-m", "host_tools", "demo", "--hub", "renegotiate"]
+    command = [*interpreter.cpython().command, "-m", "host_tools", "demo"]
+    command += ["--hub", "renegotiate", "--transport", "https"]
     environment = {"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60

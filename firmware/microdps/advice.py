@@ -63,7 +63,7 @@ TABLE = {
     "broken": ("the TLS connection broke", "the network, or try again later"),
     "late-certificate": (
         "this hub asks for the certificate late, which stock MicroPython refuses",
-        "README.md, 'Hubs that ask late'",
+        "README.md, 'Hubs that ask late': with transport auto a board goes by MQTT",
     ),
     # ProtocolError
     "status-line": ("this is no HTTP/1.1 answer", "host and port"),
@@ -82,7 +82,12 @@ TABLE = {
     "redirect": ("a redirect leads to no https URL", _LIMIT),
     "redirects": ("more than 5 redirects", _LIMIT),
     "answer": ("a field of the answer is missing or wrong", _LIMIT),
+    "mqtt": ("this is no answer of an IoT hub over MQTT", "host and port"),
     # ServiceError
+    "connack": (
+        "the hub refuses the connection by MQTT",
+        "the certificate, the device in the hub, and that it is enabled",
+    ),
     "deadline": ("DPS did not assign the device in time", "the allocation policy, or try later"),
     "failed": ("DPS could not assign the device", "the linked hubs and the allocation policy"),
     "disabled": ("the enrollment is disabled", "'Enable entry' of the enrollment"),

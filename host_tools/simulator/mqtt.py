@@ -73,7 +73,7 @@ def split(data: bytes) -> tuple[int, int, bytes, bytes] | None:
 
 
 class Fields:
-    """Reads a packet's fields, one after the other. Raises ViolationError if they end too early."""
+    """Reads a packet's fields one after the other. Raises ViolationError if they end early."""
 
     def __init__(self, data: bytes):
         self.data = data
@@ -108,7 +108,7 @@ class Connection(Protocol):
         self.device_id = ""
         self._data = b""
         self._closing = False
-        self._timer: Any = reactor.callLater(CONNECT_S, self._late)  # type: ignore[attr-defined]
+        self._timer: Any = reactor.callLater(CONNECT_S, self._late)  # type: ignore
         self._patience_s: float = CONNECT_S
 
     def dataReceived(self, data: bytes) -> None:

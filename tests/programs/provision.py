@@ -1,6 +1,6 @@
 """Provisions a device and sends messages; prints what came of it. For both interpreters.
 
-FIRMWARE IDENTITY ID_SCOPE REGISTRATION_ID HOST TIMEOUT_MS MESSAGES
+FIRMWARE IDENTITY ID_SCOPE REGISTRATION_ID HOST TIMEOUT_MS MESSAGES TRANSPORT
 """
 
 import sys
@@ -13,9 +13,14 @@ from microdps.errors import Error
 from microdps.identity import Identity
 
 
-def main(identity, id_scope, registration_id, host, timeout_ms, messages):
+def main(identity, id_scope, registration_id, host, timeout_ms, messages, transport):
     device = Device(
-        Identity.from_files(identity), id_scope, registration_id, host, int(timeout_ms)
+        Identity.from_files(identity),
+        id_scope,
+        registration_id,
+        host,
+        int(timeout_ms),
+        transport=transport,
     )
     assignment = device.provision()
     print("assigned", assignment.hub, assignment.device_id, assignment.substatus)

@@ -86,6 +86,14 @@ def test_status():
     imports("status")
 
 
+def test_mqtt():
+    imports("mqtt")
+
+
+def test_transport():
+    imports("transport")
+
+
 def test_rollover():
     imports("rollover")
 
