@@ -4,10 +4,21 @@ import argparse
 import os
 import sys
 
-from host_tools import ToolError, certs, config, demo, enroll, explain, run, simulate, status
+from host_tools import (
+    ToolError,
+    certs,
+    config,
+    demo,
+    enroll,
+    explain,
+    live_check,
+    run,
+    simulate,
+    status,
+)
 from microdps.errors import Error
 
-VERBS = (certs, enroll, config, simulate, run, demo, status, explain)
+VERBS = (certs, enroll, config, simulate, run, demo, live_check, status, explain)
 
 
 class Help(argparse.HelpFormatter):

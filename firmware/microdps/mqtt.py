@@ -134,6 +134,10 @@ class Mqtt:
         except (LinkError, ProtocolError) as error:
             session.log("connection lost: %s", error)
 
+    def connect(self, hub: str, device_id: str, timeout_ms: int):
+        """Flow: connect to a hub, without sending a message. Raises as send() does."""
+        yield from self._connect(hub, device_id, (yield NOW) + timeout_ms)
+
     def _connect(self, hub: str, device_id: str, deadline: int):
         self._connection.forget()
         self._acknowledged = 0

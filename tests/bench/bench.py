@@ -18,10 +18,11 @@ from pathlib import Path
 import peers
 from bench import mpy
 from host_tools import CHECKOUT, certs, config, interpreter
+from host_tools.simulator import mqtt
 
 MESSAGES = 100
 PROGRAMS = CHECKOUT / "tests" / "bench" / "clients"
-CLIENTS = ("raw", "mini", "microdps", "requests")
+CLIENTS = ("raw", "mini", "microdps", "mqtt", "requests")
 
 # The largest heap that the search for the smallest starts from, and its step, in KiB.
 ROOMY = 160
@@ -129,7 +130,7 @@ class Counter:
             self.records += self.pending[0] == 23
             self.pending = self.pending[length:]
 
-    def handle(self, connection, context, respond) -> None:
+    def handle(self, connection, context, take) -> None:
         """Serve one connection: TLS in memory, so that every byte on the wire is counted. Without
         a context, plain TCP."""
         with self.lock:
@@ -146,15 +147,12 @@ class Counter:
                     shaken = True
                 while True:
                     data += (tls or incoming).read(65536)
-                    head, end, body = data.partition(b"\r\n\r\n")
-                    if end and len(body) >= content_length(head):
-                        data = body[content_length(head) :]
+                    while found := take(data):
+                        reply, data, last = found
                         self.requests += 1
-                        reply = respond(head)
                         if reply is None:
                             return
                         (tls or outgoing).write(reply)
-                        last = b"HTTP/1.0" in head
                     if not tls and not incoming.pending:
                         break
             except ssl.SSLWantReadError:
@@ -173,6 +171,31 @@ class Counter:
             self.sent += len(raw)
             self.count_records(raw)
             incoming.write(raw)
+
+
+def http(respond):
+    """What Counter.handle asks: the answer to the first request, None for a close; what follows
+    it; is it the connection's last? None if the request is not whole."""
+
+    def take(data: bytes):
+        head, end, body = data.partition(b"\r\n\r\n")
+        if not end or len(body) < content_length(head):
+            return None
+        return respond(head), body[content_length(head) :], b"HTTP/1.0" in head
+
+    return take
+
+
+def take_mqtt(data: bytes):
+    """The same for MQTT."""
+    found = mqtt.split(data)
+    if not found:
+        return None
+    kind, _, body, rest = found
+    if kind == mqtt.CONNECT:
+        return mqtt.packet(mqtt.CONNACK, b"\0\0"), rest, False
+    topic = int.from_bytes(body[:2])
+    return mqtt.packet(mqtt.PUBACK, body[2 + topic : 4 + topic]), rest, False
 
 
 def content_length(head: bytes) -> int:
@@ -228,12 +251,16 @@ class Bench:
         answers = TroubledHub() if client == "life" else Hub()
 
         def serve_hub(connection):
-            hub.handle(connection, context, answers.respond)
+            hub.handle(
+                connection, context, take_mqtt if client == "mqtt" else http(answers.respond)
+            )
 
         def serve_dps(connection):
-            dps.handle(connection, context, script.respond)
+            dps.handle(connection, context, http(script.respond))
 
-        with peers.listening(serve_hub) as script.hub_port, peers.listening(serve_dps) as port:
+        with peers.listening(serve_hub) as hub_port, peers.listening(serve_dps) as port:
+            # The device's MQTT goes to the port after the assigned one.
+            script.hub_port = hub_port - (client == "mqtt")
             done = subprocess.run(
                 [*before, *self.command(client, port, heap, messages, plain)],
                 capture_output=True,

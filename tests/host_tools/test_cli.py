@@ -48,6 +48,7 @@ def test_every_verb_is_there():
         ("simulate",),
         ("run",),
         ("demo",),
+        ("live-check",),
         ("status",),
         ("reset",),
         ("explain",),

@@ -6,6 +6,8 @@ from microdps.identity import Identity
 
 
 class Client:
+    transport = "https"
+
     def __init__(self, folder, dps, plain):
         if plain:
             from microdps import link
@@ -14,7 +16,9 @@ class Client:
                 self.tls = self.raw
 
             link.Link._connected = connected
-        self.device = Device(Identity.from_files(folder), "0ne00111111", "device-01", dps)
+        self.device = Device(
+            Identity.from_files(folder), "0ne00111111", "device-01", dps, transport=self.transport
+        )
 
     def provision(self):
         self.device.provision()

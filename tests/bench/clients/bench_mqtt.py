@@ -1,0 +1,7 @@
+"""The package by MQTT."""
+
+import bench_microdps
+
+
+class Client(bench_microdps.Client):
+    transport = "mqtt"
