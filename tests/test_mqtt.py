@@ -273,3 +273,56 @@ def test_broker_that_breaks_off_at_every_byte(simulator, which, tmp_path, name):
     with peers.listening(peers.tls(context, handle)) as port:
         lines = publish(which, identity, f"localhost:{port - 1}", name, 9)
     assert lines == ["error LinkError closed"] * 8 + ["accepted 8"]
+
+
+def test_device_under_asyncio_goes_by_mqtt_as_well(late_simulator, which, name):
+    identity = late_simulator.device(name)
+    arguments = (identity, late_simulator.id_scope, name, late_simulator.dps, "send")
+    assert run_program(which, "blink.py", *arguments).lines[1] == "sent 2"
+    assert len(messages(late_simulator, name)) == 2
+
+
+def test_broker_that_is_silent_or_slow_or_sends_garbage(simulator, which, tmp_path, name):
+    root = certs.issue("broker root", ca=True)
+    identity = simulator.device(name)
+    (identity / "roots.der").write_bytes(certs.der(root.cert))
+    context = peers.server_context(tmp_path, root)
+    connack = b"\x20\2\0\0"
+
+    def silent(connection):
+        peers.until_closed(connection)
+
+    def silent_after(connection):
+        connection.sendall(connack)
+        peers.until_closed(connection)
+
+    def slow(connection):
+        peers.drip(connection, connack, 0.1)
+        number = connection.recv(4096).split(b"events/n=")[1][1:3]
+        peers.drip(connection, b"\x40\2" + number, 0.1)
+        peers.until_closed(connection)
+
+    def garbage(connection):
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    def too_long(connection):
+        connection.sendall(connack)
+        connection.recv(4096)
+        connection.sendall(b"\x40\xff\xff\xff\x7f")
+
+    behaviours = [silent, silent_after, garbage, too_long, slow]
+
+    def handle(connection):
+        behaviour = behaviours.pop(0)
+        connection.recv(4096)
+        behaviour(connection)
+
+    with peers.listening(peers.tls(context, handle)) as port:
+        lines = publish(which, identity, f"localhost:{port - 1}", name, 5)
+    assert lines == [
+        "error LinkError timeout-answer",
+        "error LinkError timeout-answer",
+        "error ProtocolError mqtt",
+        "error ProtocolError mqtt",
+        "accepted 4",
+    ]

@@ -300,3 +300,14 @@ def test_identity_in_an_nvs_partition(board):
     subprocess.run([*command, table, board.folder / "nvs.bin", "0x6000"], check=True)
     shutil.rmtree(board.folder / "identity")
     assert "done: 3 messages sent" in board.boot()
+
+
+def test_hub_that_asks_late_is_told_once_and_remembered(late_simulator, tmp_path):
+    board = BoardFolder(late_simulator, tmp_path / "board", "remembers-mqtt")
+    shown = board.boot()
+    assert shown.count("asks for the certificate late, by all signs: sending by MQTT") == 1
+    assert "done: 3 messages sent" in shown
+    assert board.state()["transport"] == "mqtt"
+    again = board.boot()
+    assert "late" not in again and "register:" not in again
+    assert "done: 3 messages sent" in again

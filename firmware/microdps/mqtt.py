@@ -38,6 +38,11 @@ def address(hub: str):
     return name, port + 1 if ":" in hub else _PORT
 
 
+def topic(device_id: str, bag: str) -> bytes:
+    """Where a device publishes a message, with its properties (microdps.properties.bag)."""
+    return ("devices/%s/messages/events/%s" % (device_id, bag)).encode()
+
+
 class Mqtt:
     """A kept connection to one hub's MQTT. It shares the buffer of a microdps.http.Connection: of
     the two, one is open at a time.
@@ -49,7 +54,7 @@ class Mqtt:
         self._buf = connection.buf
         self._view = connection.view
         self._connection = connection
-        self._bag = ""  # of a message without properties
+        self._plain = b""  # the topic of a message without properties
         self._hub = None  # that the open connection leads to
         self._id = self._acknowledged = 0  # of the last message
         self._sent_ms = 0  # when the last packet was
@@ -58,11 +63,11 @@ class Mqtt:
         """The driver has closed the connection: the next message opens one."""
         self._hub = None
 
-    def send(self, hub: str, device_id: str, bag: str, data, timeout_ms: int):
+    def send(self, hub: str, device_id: str, name: bytes, data, timeout_ms: int):
         """Flow: publish one message → it has been accepted.
 
         hub   host name of the assigned hub
-        bag   the message's properties, as microdps.properties.bag() gives them
+        name  as topic() gives it
         data  bytes-like
 
         Raises ServiceError if the hub refuses the connection; LinkError, whose written tells
@@ -83,7 +88,6 @@ class Mqtt:
         self._hub = None  # until it is acknowledged
         self._id = self._id % 65535 + 1
         self._sent_ms = now
-        name = ("devices/%s/messages/events/%s" % (device_id, bag)).encode()
         n = self._head(_PUBLISH_QOS_1, 4 + len(name) + len(data))
         n = self._string(n, name)
         n = self._bytes(n, self._id.to_bytes(2, "big"))
@@ -106,16 +110,15 @@ class Mqtt:
 
     def message(self, session, data, properties, system):
         """The flow that sends a message of a microdps.device.Session."""
-        if properties or system or not self._bag:
-            from microdps import properties as module
-
-            bag = module.bag(properties, **system)
-            if not properties and not system:
-                self._bag = bag
-        else:
-            bag = self._bag
         hub, device_id = session.assignment[:2]
-        return self.send(hub, device_id, bag, encode(data), session.timeout_ms)
+        name = self._plain
+        if properties or system or not name:
+            from microdps.properties import bag
+
+            name = topic(device_id, bag(properties, **system))
+            if not properties and not system:
+                self._plain = name
+        return self.send(hub, device_id, name, encode(data), session.timeout_ms)
 
     def ping(self, session):
         """Flow: keep the connection, if there is one and it is time. If it is lost, that is

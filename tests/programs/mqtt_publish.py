@@ -12,7 +12,7 @@ from microdps.errors import Error
 from microdps.http import Connection
 from microdps.identity import Identity
 from microdps.link import Link
-from microdps.mqtt import Mqtt
+from microdps.mqtt import Mqtt, topic
 
 _, _, identity, hub, device_id, messages = sys.argv
 link = Link(Identity.from_files(identity))
@@ -20,7 +20,7 @@ mqtt = Mqtt(Connection(512))
 for i in range(int(messages)):
     body = b"x" * 1500 if i % 2 else b'{"i": %d}' % i
     try:
-        link.run(mqtt.send(hub, device_id, "n=%d" % i, body, 3000))
+        link.run(mqtt.send(hub, device_id, topic(device_id, "n=%d" % i), body, 3000))
         print("accepted", i)
     except Error as error:
         print("error", type(error).__name__, error.args[0])

@@ -6,7 +6,7 @@ from microdps.device import Session
 from microdps.dps import Assignment
 from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
 from microdps.http import Connection
-from microdps.mqtt import KEEP_ALIVE_S, Mqtt, address
+from microdps.mqtt import KEEP_ALIVE_S, Mqtt, address, topic
 
 HUB = "hub.example"
 CONNACK = b"\x20\x02\x00\x00"
@@ -17,7 +17,7 @@ def puback(number):
 
 
 def send(mqtt, peer, data=b"{}", bag="", timeout_ms=5000):
-    return peer.run(mqtt.send(HUB, "d", bag, data, timeout_ms))
+    return peer.run(mqtt.send(HUB, "d", topic("d", bag), data, timeout_ms))
 
 
 def made():
@@ -29,8 +29,8 @@ def test_packets_are_iot_hubs():
     send(made(), peer, b'{"t":1}', "a=b")
     user = b"hub.example/d/?api-version=2021-04-12"
     connect = b"\x00\x04MQTT\x04\x82\x00\xf0\x00\x01d\x00" + bytes((len(user),)) + user
-    topic = b"devices/d/messages/events/a=b"
-    publish = b"\x00" + bytes((len(topic),)) + topic + b"\x00\x01" + b'{"t":1}'
+    name = b"devices/d/messages/events/a=b"
+    publish = b"\x00" + bytes((len(name),)) + name + b"\x00\x01" + b'{"t":1}'
     assert peer.opened == [(HUB, 8883)]
     assert peer.sent == [
         b"\x10" + bytes((len(connect),)) + connect,
