@@ -30,7 +30,7 @@ class Answer:
     """A response: a body of None has no body at all."""
 
     status: int
-    body: dict | None = None
+    body: dict | list | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 

@@ -37,8 +37,17 @@ DEVICE_VERSIONS = (
     "2026-04-01",
     "2026-11-01",
 )
-SERVICE_VERSIONS = ("2019-03-31", "2021-10-01", "2025-07-01-preview", "2026-11-01")
+SERVICE_VERSIONS = (
+    "2018-09-01-preview",
+    "2019-03-31",
+    "2021-10-01",
+    "2025-07-01-preview",
+    "2026-11-01",
+)
 KEY_NAME = "provisioningserviceowner"
+
+# The most enrollments in one answer to a query.
+PAGE = 1000
 
 # Path of the service API → the key of an enrollment's ID in its record, and where its
 # certificates lie in attestation.x509.
@@ -68,6 +77,8 @@ class Dps(Service):
                 answer = self._register(call, scope, name)
             case [scope, "registrations", name, "operations", operation]:
                 answer = self._operation(call, scope, name, operation)
+            case ["enrollments" | "enrollmentGroups" as kind, "query"] if call.method == "POST":
+                answer = self._query(call, KINDS[kind][0])
             case ["enrollments" | "enrollmentGroups" as kind, name]:
                 answer = self._enrollment(call, *KINDS[kind], name)
             case _:
@@ -148,18 +159,21 @@ class Dps(Service):
             raise Refusal(401, 401002, "Unauthorized")
 
     def _enrollment(self, call: Call, kind: str, id_key: str, certs_key: str, name: str) -> Answer:
-        self._authorize(call)
-        if call.query.get("api-version") not in SERVICE_VERSIONS:
-            raise Refusal(400, 400004, "The api-version is not supported.")
+        self._service_call(call)
         before = self.store.enrollment(kind, name)
-        if call.method == "GET":
-            if before is None:
-                raise Refusal(404, 404201, "Enrollment not found.")
-            return Answer(200, before)
-        if call.method != "PUT":
+        if call.method not in ("GET", "PUT", "DELETE"):
             raise Refusal(405, 405000, "Method not allowed.")
-        if before and call.header("if-match") not in ("*", before["etag"], f'"{before["etag"]}"'):
+        if before is None and call.method != "PUT":
+            raise Refusal(404, 404201, "Enrollment not found.")
+        if call.method == "GET":
+            return Answer(200, before)
+        # A deletion may do without; an update may not, lest it undo another one.
+        given = call.header("if-match") or ("*" if call.method == "DELETE" else None)
+        if before and given not in ("*", before["etag"], f'"{before["etag"]}"'):
             raise Refusal(412, 412001, "Precondition failed.")
+        if call.method == "DELETE":
+            self.store.delete_enrollment(kind, name)
+            return Answer(204)
         record = call.json()
         if str(record.get(id_key, "")).lower() != name.lower():
             raise Refusal(400, 400004, f"{id_key} differs from that of the path.")
@@ -179,6 +193,26 @@ class Dps(Service):
         record["lastUpdatedDateTimeUtc"] = now
         self.store.put_enrollment(kind, name, record, thumbprints)
         return Answer(200, record)
+
+    def _query(self, call: Call, kind: str) -> Answer:
+        """All enrollments of a kind, in pages. Inferred: the order, and the token's form."""
+        self._service_call(call)
+        if not isinstance(call.json().get("query"), str):
+            raise Refusal(400, 400004, "The query is missing.")
+        most, start = call.header("x-ms-max-item-count"), call.header("x-ms-continuation") or ""
+        if most and not (most.isdigit() and int(most) > 0):
+            raise Refusal(400, 400004, "x-ms-max-item-count is no number above 0.")
+        limit = min(int(most), PAGE) if most else PAGE
+        found = self.store.enrollments(kind, start, limit)
+        headers = {"x-ms-item-type": "enrollment" if kind == "individual" else "enrollmentGroup"}
+        if len(found) == limit:
+            headers["x-ms-continuation"] = found[-1][0]
+        return Answer(200, [record for _, record in found], headers)
+
+    def _service_call(self, call: Call) -> None:
+        self._authorize(call)
+        if call.query.get("api-version") not in SERVICE_VERSIONS:
+            raise Refusal(400, 400004, "The api-version is not supported.")
 
     def _authorize(self, call: Call) -> None:
         """Check the shared access signature of a call to the service API. Raises Refusal."""

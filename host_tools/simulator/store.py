@@ -90,6 +90,21 @@ class Store:
             "SELECT record FROM enrollments WHERE kind = ? AND id = ?", kind, name.lower()
         )
 
+    def delete_enrollment(self, kind: str, name: str) -> None:
+        name = name.lower()
+        with self._db:
+            self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM enrollments WHERE kind = ? AND id = ?", (kind, name))
+            self._db.execute("DELETE FROM enrolled_certs WHERE kind = ? AND id = ?", (kind, name))
+
+    def enrollments(self, kind: str, after: str, limit: int) -> list[tuple[str, dict]]:
+        """IDs and records of the enrollments whose ID comes after another, in their order."""
+        rows = self._db.execute(
+            "SELECT id, record FROM enrollments WHERE kind = ? AND id > ? ORDER BY id LIMIT ?",
+            (kind, after, limit),
+        )
+        return [(name, json.loads(record)) for name, record in rows]
+
     def enrolled(self, thumbprint: str) -> tuple[str, str] | None:
         """Kind and ID of the enrollment that a certificate is in."""
         return self._db.execute(
