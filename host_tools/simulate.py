@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from host_tools.simulator.server import Settings
+from microdps.http import split_host
 
 
 def simulate(settings: Settings) -> None:
@@ -51,6 +52,13 @@ def add_parser(verbs) -> None:
     verb.add_argument(
         "--id-scope", type=_id_scope, help="of the simulated DPS (made at the first start)"
     )
+    verb.add_argument(
+        "--host",
+        type=_host,
+        default="localhost",
+        help="name or IP address of this machine that a board on the desk can reach; without it"
+        " nothing listens beyond loopback (%(default)s)",
+    )
     verb.add_argument("--dps-port", type=_port, default=8443, help="0: any (%(default)s)")
     verb.add_argument(
         "--hub-port",
@@ -90,6 +98,16 @@ def _port(text: str) -> int:
     return port
 
 
+def _host(text: str) -> str:
+    try:
+        port = split_host(text)[1]
+    except ValueError:
+        port = 0
+    if port != 443:
+        raise argparse.ArgumentTypeError("must be a name or an IPv4 address, without a port")
+    return text
+
+
 def _id_scope(text: str) -> str:
     if not text.isascii() or not text.isalnum():
         raise argparse.ArgumentTypeError("must be letters and digits")
@@ -100,6 +118,7 @@ def _run(args: argparse.Namespace) -> None:
     simulate(
         Settings(
             state=args.state,
+            host=args.host,
             id_scope=args.id_scope,
             dps_port=args.dps_port,
             hub_port=args.hub_port,

@@ -326,3 +326,15 @@ def test_broker_that_is_silent_or_slow_or_sends_garbage(simulator, which, tmp_pa
         "error ProtocolError mqtt",
         "accepted 4",
     ]
+
+
+def test_simulator_on_an_address_of_this_machine(which, name, tmp_path):
+    """As a board on the desk reaches it: by an IP address, which the certificate is for."""
+    with start_simulator(tmp_path, "--host", "127.0.0.2") as at:
+        assert at["dps"].startswith("127.0.0.2:")
+        simulator = enrolled(tmp_path, at)
+        for transport in ("https", "mqtt"):
+            result = simulator.provision(which, simulator.device(name), name, transport=transport)
+            assert result.lines[-1] == "sent 1"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(at["dps"].split(":")[1])))

@@ -9,8 +9,8 @@ messages         number of messages after which the program ends; 0, the default
 transport        how messages go to the hub: "https"; "mqtt"; "auto", the default: HTTPS, and MQTT
                  for a hub that asks for the certificate late
 log              "info": a line for each request; "error": errors only
-    led              GPIO number of an LED, lit while the device works; -1, the default: none
-    watchdog_s       seconds without a step after which the board is reset; 0: never; default 120
+led              GPIO number of an LED, lit while the device works; -1, the default: none
+watchdog_s       seconds without a step after which the board is reset; 0: never; default 120
 """
 
 import json

@@ -283,11 +283,21 @@ def test_enrollment_that_is_not_there(rest, kind, name):
     refused(rest("GET", f"{kind}/{name}"), 404, 404201)
 
 
-@pytest.mark.parametrize("method", ["POST", "DELETE", "PATCH"])
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
 def test_method_that_the_service_api_has_not(rest, kind, name, new, method):
     kept = put(rest, kind, name, new)
     refused(rest(method, f"{kind}/{name}", {}), 405, 405000)
     assert rest("GET", f"{kind}/{name}").json() == kept
+
+
+def test_deleted_enrollment_is_gone_and_its_certificate_is_free(rest, kind, name, new):
+    kept = put(rest, kind, name, new)
+    refused(rest("DELETE", f"{kind}/{name}", headers={"If-Match": '"stale"'}), 412, 412001)
+    assert rest("GET", f"{kind}/{name}").json() == kept
+    assert rest("DELETE", f"{kind}/{name}", headers={"If-Match": kept["etag"]}).status_code == 204
+    refused(rest("GET", f"{kind}/{name}"), 404, 404201)
+    refused(rest("DELETE", f"{kind}/{name}"), 404, 404201)
+    put(rest, kind, name, new)
 
 
 @pytest.mark.parametrize("version", ["", "2017-11-15", "2021-06-01"])
