@@ -168,6 +168,10 @@ def _tell_apart(session, error):
         late = session.transport == "https" and not session.proven
         if late and code in ("alert", "closed"):
             raise LinkError("late-certificate", where)
+    session.failures += 1
+    if session.failures % LIMIT == 0:  # the next call registers anew, and doubts the hub
+        session.assign(None)
+        session.proven = False
     raise OutcomeUnknown(code, where)
 
 

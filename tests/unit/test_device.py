@@ -284,6 +284,17 @@ def test_message_that_was_written_and_not_answered_has_an_unknown_outcome():
         assert world.slept == []
 
 
+def test_hub_that_breaks_off_ten_times_in_a_row_is_registered_for_anew_and_doubted():
+    world = World([assigned()], [OK, LinkError("closed", HUB)])
+    device = session()
+    send(world, device)
+    for _ in range(10):
+        assert isinstance(raised(send, world, device), OutcomeUnknown)
+    assert world.count[DPS] == 1 and not device.proven
+    raised(send, world, device)
+    assert world.count[DPS] == 2
+
+
 def test_message_that_was_not_written_is_sent_again():
     world = World([assigned()], [OK])
     device = session()
