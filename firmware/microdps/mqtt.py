@@ -90,7 +90,7 @@ class Mqtt:
         self._sent_ms = now
         n = self._head(_PUBLISH_QOS_1, 4 + len(name) + len(data))
         n = self._string(n, name)
-        n = self._bytes(n, self._id.to_bytes(2, "big"))
+        n = self._number(n, self._id)
         rest = data
         if n + len(data) <= len(self._buf):
             n = self._bytes(n, data)
@@ -101,7 +101,15 @@ class Mqtt:
             written = True
             if rest:
                 yield "send", rest, deadline
-            whole = yield from self._answer(_PUBACK, self._id, hub, deadline)
+            # Mostly it comes alone and whole; then there is no need of another generator.
+            n = yield "recv", self._view, deadline
+            if not n:
+                raise LinkError("closed", hub)
+            if n == 4 and self._is(_PUBACK, 4, self._id):
+                self._acknowledged = self._id
+                whole = True
+            else:
+                whole = yield from self._answer(_PUBACK, self._id, hub, deadline, n)
         except LinkError as error:
             error.written = error.written or written
             raise
@@ -161,38 +169,45 @@ class Mqtt:
 
             raise connack(code, hub)
 
-    def _answer(self, kind: int, number: int, hub: str, deadline: int):
+    def _answer(self, kind: int, number: int, hub: str, deadline: int, have: int = 0):
         """Flow: wait for a packet, which lies at the begin of the buffer then → has nothing come
         behind it?
 
         number  what the packet's two bytes must be; 0 for those that have no packet ID
+        have    bytes that have come already
 
         One more acknowledgement of the message before is passed over: the hub may repeat it.
         """
         buf = self._buf
-        have = 0
         try:
             while True:
                 # All that a hub has to say here has at most two bytes behind its length (2.2.3).
-                while have < 2 or have < 2 + buf[1]:
+                if have and (buf[0] not in (kind, _PUBACK) or (have > 1 and buf[1] > 2)):
+                    raise ProtocolError("mqtt", hub)
+                if have < 2 or have < 2 + buf[1]:
                     n = yield "recv", self._view[have:], deadline
                     if not n:
                         raise LinkError("closed", hub)
                     have += n
-                    if (buf[0] != kind and buf[0] != _PUBACK) or (have > 1 and buf[1] > 2):
-                        raise ProtocolError("mqtt", hub)
+                    continue
                 end = 2 + buf[1]
-                found = buf[2] << 8 | buf[3] if buf[0] == _PUBACK and end == 4 else 0
-                if buf[0] == kind and end == (2 if kind == _PINGRESP else 4) and found == number:
-                    self._acknowledged = found or self._acknowledged
+                if self._is(kind, 2 if kind == _PINGRESP else 4, number):
+                    self._acknowledged = number or self._acknowledged
                     return have == end
-                if not found or found != self._acknowledged:
+                if not self._acknowledged or not self._is(_PUBACK, 4, self._acknowledged):
                     raise ProtocolError("mqtt", hub)
                 have -= end
                 self._view[:have] = self._view[end : end + have]
         except ProtocolError:
             yield CLOSE
             raise
+
+    def _is(self, kind: int, end: int, number: int) -> bool:
+        """Does the buffer begin with this packet, of so many bytes?"""
+        buf = self._buf
+        if buf[0] != kind or buf[1] != end - 2:
+            return False
+        return not number or buf[2] << 8 | buf[3] == number
 
     def _head(self, kind: int, length: int) -> int:
         """Begin a packet in the buffer → where it goes on."""
@@ -207,7 +222,12 @@ class Mqtt:
         return n + 1
 
     def _string(self, n: int, data: bytes) -> int:
-        return self._bytes(self._bytes(n, len(data).to_bytes(2, "big")), data)
+        return self._bytes(self._number(n, len(data)), data)
+
+    def _number(self, n: int, number: int) -> int:
+        self._buf[n] = number >> 8
+        self._buf[n + 1] = number & 255
+        return n + 2
 
     def _bytes(self, n: int, data) -> int:
         end = n + len(data)
