@@ -7,6 +7,7 @@ import sys
 from host_tools import (
     ToolError,
     certs,
+    check,
     config,
     demo,
     enroll,
@@ -18,7 +19,7 @@ from host_tools import (
 )
 from microdps.errors import Error
 
-VERBS = (certs, enroll, config, simulate, run, demo, live_check, status, explain)
+VERBS = (certs, enroll, config, check, simulate, run, demo, live_check, status, explain)
 
 
 class Help(argparse.HelpFormatter):

@@ -45,6 +45,7 @@ def test_every_verb_is_there():
         ("certs",),
         ("enroll",),
         ("config",),
+        ("check",),
         ("simulate",),
         ("run",),
         ("demo",),

@@ -1,0 +1,166 @@
+"""microdps check: before anything is flashed, what would fail on the board later, and why.
+
+Reads a device's folder, as 'microdps config' makes it. One line a finding; exit code 1 if a board
+would fail.
+"""
+
+import argparse
+import datetime
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from host_tools.certs import load_certs, signed_by
+from host_tools.config import AZURE_ROOTS
+from microdps import config
+from microdps.errors import Error
+from microdps.identity import Identity
+
+AZURE = ".azure-devices-provisioning.net"
+
+# As main.py warns of it (microdps.certificate).
+SOON = datetime.timedelta(days=30)
+
+
+@dataclass
+class Finding:
+    """What is wrong, or worth knowing, and what to do."""
+
+    fatal: bool
+    text: str
+
+    def __str__(self) -> str:
+        return f"{'error' if self.fatal else 'note'}: {self.text}"
+
+
+def check(folder: Path, slot: str = "a", enrolled: Path | None = None) -> list[Finding]:
+    """What a board with this folder would meet → findings, none if all is well.
+
+    enrolled  the certificate that the enrollment has: the device's own, or an issuer's
+    """
+    findings = []
+    settings: dict = {}
+    try:
+        settings = config.load(str(folder / "config.json"))
+    except Error as error:
+        findings.append(Finding(True, str(error)))
+    try:
+        identity = Identity.from_files(str(folder / "identity" / slot))
+        chain = [x509.load_der_x509_certificate(cert) for cert in identity.chain()]
+        roots = [x509.load_der_x509_certificate(root) for root in identity.roots()]
+    except Error as error:
+        findings.append(Finding(True, str(error)))
+        return findings
+    except ValueError as error:
+        text = f"{folder}: a certificate cannot be read ({error}): convert it anew"
+        findings.append(Finding(True, text))
+        return findings
+    findings += _leaf(chain[0], settings.get("registration_id"))
+    findings += _chain(chain, enrolled)
+    findings += _roots(roots, settings.get("host"))
+    return findings
+
+
+def _leaf(leaf: x509.Certificate, registration_id: str | None) -> Iterator[Finding]:
+    names = leaf.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    name = str(names[0].value) if names else ""
+    if registration_id and name.lower() != registration_id.lower():
+        yield Finding(
+            True,
+            f"the certificate's common name is {name!r}, the registration ID {registration_id!r}:"
+            " DPS refuses that with 401002; make one of them as the other",
+        )
+    try:
+        usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        if ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+            yield Finding(
+                True,
+                "the certificate's extended key usage has no clientAuth: make it anew with it",
+            )
+    except x509.ExtensionNotFound:
+        pass
+    key = leaf.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        yield Finding(
+            False,
+            f"an RSA key of {key.key_size} bits costs a board seconds in each handshake: EC P-256"
+            " is quicker",
+        )
+    elif not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in (
+        "secp256r1",
+        "secp384r1",
+    ):
+        yield Finding(True, "the key is neither RSA nor EC P-256 or P-384: make another")
+
+
+def _chain(chain: list[x509.Certificate], enrolled: Path | None) -> Iterator[Finding]:
+    now = datetime.datetime.now(datetime.UTC)
+    for cert in chain:
+        who = cert.subject.rfc4514_string()
+        if cert.not_valid_before_utc > now:
+            yield Finding(True, f"{who} is valid from {cert.not_valid_before_utc:%F %R} UTC only")
+        elif cert.not_valid_after_utc < now:
+            yield Finding(True, f"{who} has expired on {cert.not_valid_after_utc:%F}: renew it")
+        elif cert.not_valid_after_utc < now + SOON:
+            yield Finding(False, f"{who} expires on {cert.not_valid_after_utc:%F}: renew it soon")
+    for cert, issuer in zip(chain, chain[1:], strict=False):
+        if not signed_by(cert, issuer):
+            yield Finding(
+                True,
+                f"{cert.subject.rfc4514_string()} is not signed by"
+                f" {issuer.subject.rfc4514_string()}, which follows it in cert.der: put the"
+                " issuers in their order, the leaf's first",
+            )
+    if enrolled:
+        wanted = load_certs(enrolled)
+        if not any(cert in wanted for cert in chain):
+            yield Finding(
+                True,
+                f"no certificate in cert.der is the one in {enrolled}: DPS refuses that with"
+                " 401002; put every issuer up to it into cert.der",
+            )
+
+
+def _roots(roots: list[x509.Certificate], host: str | None) -> Iterator[Finding]:
+    held = {hashlib.sha256(root.public_bytes(Encoding.DER)).hexdigest() for root in roots}
+    if host and host.lower().endswith(AZURE) and not held >= set(AZURE_ROOTS):
+        yield Finding(
+            True,
+            f"roots.der lacks a root that {host} and its hubs lead to: write it with"
+            " 'microdps config --roots azure'",
+        )
+    now = datetime.datetime.now(datetime.UTC)
+    for root in roots:
+        if root.not_valid_after_utc < now:
+            yield Finding(True, f"the root {root.subject.rfc4514_string()} has expired")
+
+
+def add_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "check",
+        help="say what would fail on the board, before it is flashed",
+        description=__doc__,
+        epilog="example: microdps check device --enrolled certs/intermediate.cert.pem",
+    )
+    verb.add_argument("folder", type=Path, help="device's folder, as 'microdps config' makes it")
+    verb.add_argument("--slot", choices=("a", "b"), default="a", help="identity (%(default)s)")
+    verb.add_argument(
+        "--enrolled", type=Path, help="the certificate that the enrollment has, PEM or DER"
+    )
+    verb.set_defaults(function=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    findings = check(args.folder, args.slot, args.enrolled)
+    for finding in findings:
+        print(finding)
+    if any(finding.fatal for finding in findings):
+        return 1
+    print(f"{args.folder}: a board can use this")
+    return 0
