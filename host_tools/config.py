@@ -1,7 +1,7 @@
 """microdps config: write and check what tells one device from another.
 
-In the device's folder, which is what its file system will hold: config.json, and identity/a with
-key.der, cert.der and roots.der.
+In the device's folder, which is what its file system will hold: config.json, and identity/a (or b)
+with key.der, cert.der and roots.der.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from microdps.errors import Error, IdentityError
 from microdps.identity import Identity
 
 WIFI_PASSWORD = "MICRODPS_WIFI_PASSWORD"  # noqa: S105  the variable's name
-IDENTITY = Path("identity", "a")
+SLOTS = ("a", "b")
 PEM = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 # What Azure's servers lead to, by SHA-256 thumbprint: DigiCert Global Root G2 and Microsoft RSA
@@ -71,8 +71,16 @@ def roots(source: str) -> bytes:
     return b"".join(found[thumbprint] for thumbprint in AZURE_ROOTS)
 
 
-def write_identity(folder: Path, certs: Path | None, roots_source: str | None) -> None:
-    """Write the parts that are given into identity/a: key and chain, roots. Raises ToolError."""
+def slot_folder(folder: Path, slot: str) -> Path:
+    """Where an identity lies in a device's folder."""
+    return folder / "identity" / slot
+
+
+def write_identity(
+    folder: Path, certs: Path | None, roots_source: str | None, slot: str = "a"
+) -> None:
+    """Write the parts that are given into a slot: key and chain, roots. A slot without roots gets
+    those of the other one. Raises ToolError."""
     files = {}
     if certs:
         for name in ("key.der", "cert.der"):
@@ -82,14 +90,20 @@ def write_identity(folder: Path, certs: Path | None, roots_source: str | None) -
                 raise ToolError(f"cannot read {certs / name}: {error.strerror}") from error
     if roots_source:
         files["roots.der"] = roots(roots_source)
-    write_new(folder / IDENTITY, files, force=True)
+    place = slot_folder(folder, slot)
+    if not roots_source and not (place / "roots.der").exists():
+        for other in SLOTS:
+            path = slot_folder(folder, other) / "roots.der"
+            if path.exists():
+                files["roots.der"] = path.read_bytes()
+    write_new(place, files, force=True)
 
 
 def add_parser(verbs) -> None:
     verb = verbs.add_parser(
         "config",
         help="write and check a device's configuration",
-        description="Write and check config.json and identity/a in a device's folder. What is not"
+        description="Write and check config.json and an identity in a device's folder. What is not"
         " given stays as it is.",
         epilog="example: microdps config --out device --identity certs/device-01 --roots azure"
         " --id-scope 0ne00111111 --registration-id device-01 --wifi-ssid home",
@@ -103,21 +117,30 @@ def add_parser(verbs) -> None:
     )
     verb.add_argument("--interval-s", type=float, help="seconds between two messages")
     verb.add_argument("--messages", type=int, help="messages to send; 0: for ever")
+    verb.add_argument(
+        "--transport", choices=device_config.TRANSPORTS, help="how messages go to the hub (auto)"
+    )
     verb.add_argument("--log", choices=device_config.LOGS, help="what the device prints")
     verb.add_argument("--identity", type=Path, help="folder with key.der and cert.der")
+    verb.add_argument(
+        "--slot",
+        choices=SLOTS,
+        default="a",
+        help="where the identity lies: b for the one that follows the first (%(default)s)",
+    )
     verb.add_argument("--roots", help="'azure', or a file with the trusted roots")
     verb.set_defaults(function=_run)
 
 
 def _run(args: argparse.Namespace) -> None:
-    keys = ("id_scope", "registration_id", "host", "interval_s", "messages", "log")
+    keys = ("id_scope", "registration_id", "host", "interval_s", "messages", "transport", "log")
     changes = {key: getattr(args, key) for key in keys if getattr(args, key) is not None}
     if args.wifi_ssid is not None:
         changes["wifi"] = {"ssid": args.wifi_ssid, "password": _wifi_password()}
     write_config(args.out, changes)
-    write_identity(args.out, args.identity, args.roots)
+    write_identity(args.out, args.identity, args.roots, args.slot)
     try:
-        identity = Identity.from_files(str(args.out / IDENTITY))
+        identity = Identity.from_files(str(slot_folder(args.out, args.slot)))
         leaf = _readable(identity.chain(), identity.name("cert"))[0]
         _readable(identity.roots(), identity.name("roots"))
     except Error as error:

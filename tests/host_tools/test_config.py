@@ -277,3 +277,15 @@ def test_certificate_that_is_damaged_is_refused(configuring, whole, part):
     content[4:8] = b"\0\0\0\0"
     file.write_bytes(content)
     assert f"identity/a/{part}" in configuring().refusal
+
+
+def test_next_identity_goes_into_the_other_slot_with_the_same_roots(configuring, whole, tmp_path):
+    first = {path.name: path.read_bytes() for path in (whole / "identity" / "a").iterdir()}
+    renewed = certs.chain("device-01", tmp_path / "certs", "ec-p256", 60, True)
+    done = configuring("--identity", renewed, "--slot", "b", "--transport", "mqtt")
+    assert (done.code, done.err) == (0, "")
+    second = {path.name: path.read_bytes() for path in (whole / "identity" / "b").iterdir()}
+    assert second["roots.der"] == first["roots.der"]
+    assert second["key.der"] != first["key.der"]
+    assert first == {path.name: path.read_bytes() for path in (whole / "identity" / "a").iterdir()}
+    assert written(whole)["transport"] == "mqtt"
