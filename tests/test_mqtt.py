@@ -1,6 +1,7 @@
 """MQTT: the device against the simulated hub and a real broker, the simulated hub against real
 clients."""
 
+import ast
 import contextlib
 import getpass
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 import peers
-from conftest import enrolled, run_program, start_simulator
+from conftest import enrolled, run_code, run_program, start_simulator
 from host_tools import certs
 from host_tools.simulator import mqtt
 from host_tools.simulator.store import Store
@@ -52,6 +53,20 @@ def test_hub_that_asks_late_gets_each_message_once_by_mqtt(late, which, name):
     assert len(messages(late, name)) == 3
     done = [r["method"] for r in requests(late, name) if r["path"].startswith("mqtt:")]
     assert done == ["CONNECT", "PUBLISH", "PUBLISH", "PUBLISH"]
+
+
+def test_what_is_not_needed_is_not_loaded_while_https_serves(simulator, which, name):
+    lines = run_code(
+        which,
+        "from microdps.device import Device\n"
+        "from microdps.identity import Identity\n"
+        f"identity = Identity.from_files({str(simulator.device(name))!r})\n"
+        f"device = Device(identity, {simulator.id_scope!r}, {name!r}, {simulator.dps!r})\n"
+        "device.send({})\n"
+        "print(sorted(name[9:] for name in sys.modules if name[:9] == 'microdps.'))\n",
+    ).lines
+    loaded = {"device", "dps", "errors", "http", "hub", "identity", "link"}
+    assert set(ast.literal_eval(lines[-1])) - {"cpython"} == loaded
 
 
 def test_transport_by_configuration(simulator, which, name):
