@@ -319,11 +319,13 @@ def test_broker_that_is_silent_or_slow_or_sends_garbage(simulator, which, tmp_pa
 
     def garbage(connection):
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        peers.until_closed(connection)  # a close with bytes unread would be a reset
 
     def too_long(connection):
         connection.sendall(connack)
         connection.recv(4096)
         connection.sendall(b"\x40\xff\xff\xff\x7f")
+        peers.until_closed(connection)
 
     behaviours = [silent, silent_after, garbage, too_long, slow]
 
