@@ -196,6 +196,25 @@ def chain(name: str, out: Path, key_type: str, days: float, force: bool) -> Path
     return folder
 
 
+def common_name(cert: x509.Certificate) -> str:
+    names = cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
+def extension(cert: x509.Certificate, kind):
+    """The value of an extension; None if there is none. Raises ValueError if it is unreadable."""
+    try:
+        return cert.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def for_clients(cert: x509.Certificate) -> bool:
+    """No extended key usage, or one that has clientAuth. Raises ValueError as extension() does."""
+    usage = extension(cert, x509.ExtendedKeyUsage)
+    return usage is None or ExtendedKeyUsageOID.CLIENT_AUTH in usage
+
+
 def signed_by(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Does the issuer's key verify the certificate's signature, and its name fit?"""
     try:

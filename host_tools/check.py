@@ -6,26 +6,24 @@ would fail.
 
 import argparse
 import datetime
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from host_tools.certs import load_certs, signed_by
-from host_tools.config import AZURE_ROOTS
+from host_tools.certs import common_name, for_clients, load_certs, signed_by
+from host_tools.config import AZURE_ROOTS, add_device, slot_folder
 from microdps import config
+from microdps.certificate import WARN_DAYS
 from microdps.errors import Error
 from microdps.identity import Identity
 
 AZURE = ".azure-devices-provisioning.net"
 
-# As main.py warns of it (microdps.certificate).
-SOON = datetime.timedelta(days=30)
+SOON = datetime.timedelta(days=WARN_DAYS)
 
 
 @dataclass
@@ -51,7 +49,7 @@ def check(folder: Path, slot: str = "a", enrolled: Path | None = None) -> list[F
     except Error as error:
         findings.append(Finding(True, str(error)))
     try:
-        identity = Identity.from_files(str(folder / "identity" / slot))
+        identity = Identity.from_files(str(slot_folder(folder, slot)))
         chain = [x509.load_der_x509_certificate(cert) for cert in identity.chain()]
         roots = [x509.load_der_x509_certificate(root) for root in identity.roots()]
     except Error as error:
@@ -68,8 +66,7 @@ def check(folder: Path, slot: str = "a", enrolled: Path | None = None) -> list[F
 
 
 def _leaf(leaf: x509.Certificate, registration_id: str | None) -> Iterator[Finding]:
-    names = leaf.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    name = str(names[0].value) if names else ""
+    name = common_name(leaf)
     if registration_id and name.lower() != registration_id.lower():
         yield Finding(
             True,
@@ -77,14 +74,15 @@ def _leaf(leaf: x509.Certificate, registration_id: str | None) -> Iterator[Findi
             " DPS refuses that with 401002; make one of them as the other",
         )
     try:
-        usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-        if ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+        usable = for_clients(leaf)
+    except ValueError as error:
+        yield Finding(True, f"the certificate's extensions cannot be read ({error}): make it anew")
+    else:
+        if not usable:
             yield Finding(
                 True,
                 "the certificate's extended key usage has no clientAuth: make it anew with it",
             )
-    except x509.ExtensionNotFound:
-        pass
     key = leaf.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         yield Finding(
@@ -128,7 +126,7 @@ def _chain(chain: list[x509.Certificate], enrolled: Path | None) -> Iterator[Fin
 
 
 def _roots(roots: list[x509.Certificate], host: str | None) -> Iterator[Finding]:
-    held = {hashlib.sha256(root.public_bytes(Encoding.DER)).hexdigest() for root in roots}
+    held = {root.fingerprint(hashes.SHA256()).hex() for root in roots}
     if host and host.lower().endswith(AZURE) and not held >= set(AZURE_ROOTS):
         yield Finding(
             True,
@@ -148,8 +146,7 @@ def add_parser(verbs) -> None:
         description=__doc__,
         epilog="example: microdps check device --enrolled certs/intermediate.cert.pem",
     )
-    verb.add_argument("folder", type=Path, help="device's folder, as 'microdps config' makes it")
-    verb.add_argument("--slot", choices=("a", "b"), default="a", help="identity (%(default)s)")
+    add_device(verb)
     verb.add_argument(
         "--enrolled", type=Path, help="the certificate that the enrollment has, PEM or DER"
     )

@@ -99,6 +99,12 @@ def write_identity(
     write_new(place, files, force=True)
 
 
+def add_device(verb) -> None:
+    """The arguments of a verb that reads a device's folder."""
+    verb.add_argument("folder", type=Path, help="device's folder, as 'microdps config' makes it")
+    verb.add_argument("--slot", choices=SLOTS, default="a", help="identity (%(default)s)")
+
+
 def add_parser(verbs) -> None:
     verb = verbs.add_parser(
         "config",

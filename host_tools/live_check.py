@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from OpenSSL import SSL
 
 from host_tools import ToolError
+from host_tools.config import add_device, slot_folder
 from microdps import config, hub, mqtt
 from microdps.device import Device
 from microdps.errors import Error
@@ -114,7 +115,7 @@ def live_check(folder: Path, slot: str, say) -> str:
     Raises ToolError, and the device package's errors.
     """
     settings = config.load(str(folder / "config.json"))
-    identity = Identity.from_files(str(folder / "identity" / slot))
+    identity = Identity.from_files(str(slot_folder(folder, slot)))
     host = settings["host"]
     found = ask(host, "/", identity)
     say(f"DPS {host}: asks for the certificate {found.asks}")
@@ -165,8 +166,7 @@ def add_parser(verbs) -> None:
         description=__doc__,
         epilog="example: microdps live-check device",
     )
-    verb.add_argument("folder", type=Path, help="device's folder, as 'microdps config' makes it")
-    verb.add_argument("--slot", choices=("a", "b"), default="a", help="identity (%(default)s)")
+    add_device(verb)
     verb.set_defaults(function=_run)
 
 

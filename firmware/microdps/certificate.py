@@ -16,7 +16,7 @@ _UTC_TIME = const(0x17)
 _GENERALIZED_TIME = const(0x18)
 
 # From so many days ahead on, messages say that the certificate expires.
-_WARN_DAYS = const(30)
+WARN_DAYS = const(30)
 
 
 def validity(cert: bytes, name: str):
@@ -58,7 +58,7 @@ def days_left(moment: str) -> int:
 def warning(moment: str):
     """What to say of a certificate that expires at a moment: None until 30 days before."""
     days = days_left(moment)
-    if days > _WARN_DAYS:
+    if days > WARN_DAYS:
         return None
     return ("expires %s" if days >= 0 else "expired %s") % moment[:10]
 

@@ -155,11 +155,12 @@ class Link:
     # What follows never waits; microdps.aio shares it.
 
     def _watch(self, stream, flags: int):
-        if stream is not self._watched:
+        if stream is self._watched:
+            self._poll.modify(stream, flags)
+        else:
             self._unwatch()
             self._poll.register(stream, flags)
             self._watched = stream
-        self._poll.modify(stream, flags)
 
     def _unwatch(self):
         if self._watched:

@@ -18,6 +18,7 @@ from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from host_tools.certs import common_name
 from host_tools.simulator.store import Store
 from host_tools.simulator.tls import ServerTLS, client_chain
 
@@ -90,11 +91,6 @@ def etag() -> str:
 
 def thumbprint(cert: x509.Certificate) -> str:
     return cert.fingerprint(hashes.SHA256()).hex().upper()
-
-
-def common_name(cert: x509.Certificate) -> str:
-    names = cert.subject.get_attributes_for_oid(x509.oid.NameOID.COMMON_NAME)
-    return str(names[0].value) if names else ""
 
 
 class Service(Resource):

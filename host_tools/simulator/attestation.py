@@ -10,8 +10,8 @@ import datetime
 
 from cryptography import x509
 
-from host_tools.certs import signed_by
-from host_tools.simulator.answers import Refusal, common_name, thumbprint
+from host_tools.certs import common_name, extension, for_clients, signed_by
+from host_tools.simulator.answers import Refusal, thumbprint
 from host_tools.simulator.store import Store
 
 
@@ -36,7 +36,7 @@ def enrollment_of(
     leaf = chain[0]
     if common_name(leaf).lower() != registration_id.lower():
         raise _refusal("Invalid certificate.")
-    if not _for_clients(leaf):
+    if not _read(for_clients, leaf):
         raise _refusal("Invalid certificate.")
     for at, cert in enumerate(chain):
         if not _in_its_time(cert):
@@ -57,24 +57,16 @@ def _in_its_time(cert: x509.Certificate) -> bool:
     return cert.not_valid_before_utc <= now <= cert.not_valid_after_utc
 
 
-def _for_clients(cert: x509.Certificate) -> bool:
-    """No extended key usage, or one that has clientAuth."""
-    usage = _extension(cert, x509.ExtendedKeyUsage)
-    return usage is None or x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH in usage
-
-
 def _issued(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Is the issuer a CA, and does its key verify the certificate's signature?"""
-    constraints = _extension(issuer, x509.BasicConstraints)
+    constraints = _read(extension, issuer, x509.BasicConstraints)
     return constraints is not None and constraints.ca and signed_by(cert, issuer)
 
 
-def _extension(cert: x509.Certificate, kind):
-    """The value of an extension; None if it is not there. One that cannot be read is refused."""
+def _read(function, *arguments):
+    """What a function reads in a certificate. One that cannot be read is refused."""
     try:
-        return cert.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
+        return function(*arguments)
     except ValueError as error:
         raise _refusal("Invalid certificate.") from error
 

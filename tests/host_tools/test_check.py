@@ -98,3 +98,14 @@ def test_what_is_missing_or_no_key_of_this_certificate(command, make):
     first, second = done.out.splitlines()
     assert "config.json" in first
     assert "the key is not the certificate's own" in second
+
+
+def test_extension_that_cannot_be_read_is_a_finding(command, make):
+    path = make() / "identity" / "a" / "cert.der"
+    usage = b"\x55\x1d\x25\x04\x0c\x30"  # extendedKeyUsage, and the SEQUENCE in it
+    data = path.read_bytes()
+    assert usage in data
+    path.write_bytes(data.replace(usage, usage[:-1] + b"\x31", 1))
+    done = command("check", path.parents[2])
+    assert done.code == 1
+    assert "the certificate's extensions cannot be read" in done.out
