@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import paho.mqtt.client as paho
 import pytest
@@ -125,9 +126,11 @@ class Client:
     def publish(self, topic, payload=b"{}", qos=1, retain=False) -> bool:
         """Publish → True if it was acknowledged, False if the hub closed the connection."""
         info = self.client.publish(topic, payload, qos, retain)
+        deadline = time.monotonic() + TIMEOUT_S
         while not self.lost.wait(0.02):
             if info.is_published() and qos:
                 return True
+            assert time.monotonic() < deadline, "neither acknowledged nor closed"
         return False
 
     def __enter__(self):
@@ -206,9 +209,9 @@ def test_connection_without_a_packet_for_too_long_is_closed(simulator, device):
         socket.create_connection(("localhost", mqtt_port(simulator)), TIMEOUT_S) as raw,
         context.wrap_socket(raw, server_hostname="localhost") as connection,
     ):
-        connection.sendall(mqtt.packet(mqtt.CONNECT, body))
+        connection.sendall(mqtt.packet(mqtt.Kind.CONNECT, body))
         assert connection.recv(4) == b"\x20\2\0\0"
-        connection.sendall(mqtt.packet(mqtt.PINGREQ))
+        connection.sendall(mqtt.packet(mqtt.Kind.PINGREQ))
         assert connection.recv(2) == b"\xd0\0"
         assert connection.recv(1) == b""
 

@@ -5,6 +5,7 @@ Sources: MQTT 3.1.1 (OASIS, 2014-10-29), whose sections are named below; Azure d
 connection. A refused certificate gets return code 5, as azure-iot-sdk-c reports it of the hub.
 """
 
+import enum
 import urllib.parse
 from typing import Any
 
@@ -12,7 +13,8 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-from host_tools.simulator.answers import Refusal, common_name
+from host_tools.certs import common_name
+from host_tools.simulator.answers import Refusal
 from host_tools.simulator.hub import Hub
 from host_tools.simulator.tls import client_chain
 
@@ -21,9 +23,22 @@ PACKET = 256 * 1024 + 65540
 CONNECT_S = 10
 KEEP_ALIVE_S = 1177
 
-CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
-SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = 8, 9, 10, 11
-PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
+
+class Kind(enum.IntEnum):
+    """Types of packets (2.2.1)."""
+
+    CONNECT = 1
+    CONNACK = 2
+    PUBLISH = 3
+    PUBACK = 4
+    SUBSCRIBE = 8
+    SUBACK = 9
+    UNSUBSCRIBE = 10
+    UNSUBACK = 11
+    PINGREQ = 12
+    PINGRESP = 13
+    DISCONNECT = 14
+
 
 BAD_PROTOCOL, BAD_CLIENT_ID, UNAUTHORIZED = 1, 2, 5
 
@@ -130,24 +145,27 @@ class Connection(Protocol):
 
     def _packet(self, kind: int, flags: int, body: bytes) -> None:
         fields = Fields(body)
-        if (kind == CONNECT) == bool(self.device_id):
+        if (kind == Kind.CONNECT) == bool(self.device_id):
             raise ViolationError("a CONNECT that is not the first packet, or the only one")
-        if flags != (2 if kind in (SUBSCRIBE, UNSUBSCRIBE) else 0) and kind != PUBLISH:
+        if (
+            flags != (2 if kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE) else 0)
+            and kind != Kind.PUBLISH
+        ):
             raise ViolationError("reserved flags")
         match kind:
-            case 1:
+            case Kind.CONNECT:
                 self._connect(fields)
-            case 3:
+            case Kind.PUBLISH:
                 self._publish(flags, fields)
-            case 8:
+            case Kind.SUBSCRIBE:
                 self._subscribe(fields)
-            case 10:
-                self._send(UNSUBACK, fields.take(2))
-            case 12:
-                self._send(PINGRESP)
-            case 14:
+            case Kind.UNSUBSCRIBE:
+                self._send(Kind.UNSUBACK, fields.take(2))
+            case Kind.PINGREQ:
+                self._send(Kind.PINGRESP)
+            case Kind.DISCONNECT:
                 self._close("")
-            case 4:  # of a cloud-to-device message; there is none yet
+            case Kind.PUBACK:  # of a cloud-to-device message; there is none yet
                 pass
             case _:
                 raise ViolationError(f"a packet of type {kind}")
@@ -186,7 +204,7 @@ class Connection(Protocol):
         self._patience_s = min(keep_alive or KEEP_ALIVE_S, KEEP_ALIVE_S) * 1.5  # 3.1.2.10
         self._timer.reset(self._patience_s)
         self._record("CONNECT", 200, "")
-        self._send(CONNACK, b"\0\0")
+        self._send(Kind.CONNACK, b"\0\0")
 
     def _publish(self, flags: int, fields: Fields) -> None:
         quality = flags >> 1 & 3
@@ -208,7 +226,7 @@ class Connection(Protocol):
         self.hub.store.add_message(self.hub.host, self.device_id, properties, fields.data)
         self._record("PUBLISH", 200, "", topic)
         if quality:
-            self._send(PUBACK, number)
+            self._send(Kind.PUBACK, number)
 
     def _subscribe(self, fields: Fields) -> None:
         number = fields.take(2)
@@ -217,10 +235,10 @@ class Connection(Protocol):
             topic, quality = fields.string(), fields.take(1)[0]
             own = f"devices/{self.device_id}/messages/devicebound/"
             granted += bytes([min(quality, 1)]) if topic.startswith(own) else b"\x80"
-        self._send(SUBACK, number + granted)
+        self._send(Kind.SUBACK, number + granted)
 
     def _refuse(self, code: int, why: str) -> None:
-        self._send(CONNACK, bytes([0, code]))
+        self._send(Kind.CONNACK, bytes([0, code]))
         self._record("CONNECT", 401 if code == UNAUTHORIZED else 400, why)
         self._closing = True
         self.transport.loseConnection()

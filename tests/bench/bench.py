@@ -192,10 +192,10 @@ def take_mqtt(data: bytes):
     if not found:
         return None
     kind, _, body, rest = found
-    if kind == mqtt.CONNECT:
-        return mqtt.packet(mqtt.CONNACK, b"\0\0"), rest, False
+    if kind == mqtt.Kind.CONNECT:
+        return mqtt.packet(mqtt.Kind.CONNACK, b"\0\0"), rest, False
     topic = int.from_bytes(body[:2])
-    return mqtt.packet(mqtt.PUBACK, body[2 + topic : 4 + topic]), rest, False
+    return mqtt.packet(mqtt.Kind.PUBACK, body[2 + topic : 4 + topic]), rest, False
 
 
 def content_length(head: bytes) -> int:
