@@ -217,8 +217,10 @@ def test_broken_config_stops_the_program_and_names_the_key(board):
     assert "config.json: registration_id: this key is missing" in board.boot()
 
 
-# When the first certificate is issued and the next one is: a minute lies between them at least.
-NOW = datetime.datetime.now(datetime.UTC)
+def moment(**later) -> datetime.datetime:
+    """Now, or so much later: from then on a certificate is valid. What the simulator issued without
+    a moment is valid from a while before now on."""
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(**later)
 
 
 @pytest.fixture
@@ -226,7 +228,7 @@ def renewed(board):
     """A board whose next certificate lies in slot b."""
     board.boot()
     issuer = board.simulator.intermediate
-    pair = certs.issue(board.name, issuer, start=NOW + datetime.timedelta(seconds=1))
+    pair = certs.issue(board.name, issuer, start=moment())
     board.lay(pair, [issuer.cert])
     return board
 
@@ -256,7 +258,7 @@ def test_certificate_on_trial_survives_a_power_cut_at_every_step(renewed):
 def test_refused_certificate_is_given_up_for_the_old_one_and_not_tried_again(board):
     board.boot()
     stranger = certs.issue("stranger", ca=True)
-    pair = certs.issue(board.name, stranger, start=NOW + datetime.timedelta(seconds=1))
+    pair = certs.issue(board.name, stranger, start=moment())
     board.lay(pair, [stranger.cert])
     shown = board.boot()
     assert "error: certificate in slot b given up" in shown
@@ -276,7 +278,7 @@ def test_slot_that_is_not_whole_is_reported_and_the_old_one_goes_on(renewed):
 
 def test_older_certificate_in_the_other_slot_is_left_alone(board):
     issuer = board.simulator.intermediate
-    pair = certs.issue(board.name, issuer, start=NOW - datetime.timedelta(days=30))
+    pair = certs.issue(board.name, issuer, start=moment(days=-30))
     board.lay(pair, [issuer.cert])
     assert "trying" not in board.boot()
 
