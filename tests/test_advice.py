@@ -11,7 +11,7 @@ from microdps.errors import Error, LinkError, ServiceError
 CLASSES = {"ConfigError", "IdentityError", "StateError", "LinkError", "ProtocolError"}
 
 # Codes that come from the services, not from the device's source.
-SERVICE = {code for code in advice.TABLE if isinstance(code, int)} | {"IotHubUnauthorizedAccess"}
+SERVICE = {code for code in advice.TABLE if isinstance(code, int)} | {"IotHubUnauthorizedAccess", "IotHubQuotaExceeded"}
 
 
 def texts(node) -> set[str]:
@@ -69,7 +69,7 @@ def test_each_entry_says_what_happened_and_what_to_check(code):
 
 
 @pytest.mark.parametrize(
-    ("code", "same"), [(401003, 401), (403002, 403), (503, 500), (503001, 500), (429001, 429)]
+    ("code", "same"), [(401003, 401), (403012, 403), (503, 500), (503001, 500), (429001, 429)]
 )
 def test_unlisted_error_code_is_explained_by_its_status(code, same):
     assert advice.lookup(code) == advice.TABLE[same]

@@ -9,6 +9,10 @@ _HUB_401 = (
     "that the device was not deleted or its certificate replaced in the hub (register anew), the"
     " clock, and whether this hub asks for the certificate late, which stock MicroPython refuses",
 )
+_QUOTA = (
+    "the hub's daily quota of messages is used up",
+    "the hub's tier and number of units; it begins anew at midnight UTC",
+)
 _LIMIT = "that this host is DPS or an IoT hub, and no proxy answers in its place"
 _CONVERT = "that the file was made by 'microdps certs'"
 
@@ -100,7 +104,9 @@ TABLE = {
         " the ID scope",
     ),
     "IotHubUnauthorizedAccess": _HUB_401,
-    403: ("the hub refuses this device for now", "its daily quota, and that it is enabled"),
+    403002: _QUOTA,
+    "IotHubQuotaExceeded": _QUOTA,
+    403: ("the hub refuses this device for now", "that it is enabled in the hub"),
     404: ("the device or the resource is not there", "id_scope, and the device in the hub"),
     404201: ("there is no enrollment for this registration ID", "the enrollment and the ID scope"),
     413: ("the message is too large", "that it is below 256 KB"),
@@ -122,9 +128,9 @@ def lookup(code):
 def text(error) -> str:
     """An error as one sentence: where, what happened, what to check, what the service said."""
     code, where = error.args
-    happened, check = lookup(code)
-    line = "%s: %s. Check %s." % (where, happened, check)
     status = getattr(error, "status", 0)
+    happened, check = lookup(code if code in TABLE or isinstance(code, int) else status)
+    line = "%s: %s. Check %s." % (where, happened, check)
     if status:
         line += " [HTTP %d" % status
         for name, value in (

@@ -47,6 +47,10 @@ _REFUSED_FIRST_MS = const(60_000)
 _REFUSED_MOST_MS = const(86_400_000)
 
 
+# What a hub calls its daily quota: in its newer error bodies, and in the older ones.
+QUOTA = (403002, "IotHubQuotaExceeded")
+
+
 def dps_step(error) -> str:
     """What follows an error of a registration: AGAIN, WAIT or FINAL."""
     if not isinstance(error, ServiceError):
@@ -58,7 +62,7 @@ def dps_step(error) -> str:
 
 def hub_step(error) -> str:
     """What follows an error status of the hub: AGAIN, REGISTER, WAIT or FINAL."""
-    if error.error_code == 403002:
+    if error.error_code in QUOTA:
         return WAIT
     if error.status in (401, 403, 404):
         return REGISTER

@@ -13,7 +13,7 @@ import binascii
 
 from micropython import const
 
-from microdps import certificate, state
+from microdps import backoff, certificate, state
 from microdps.errors import IdentityError, LinkError, ServiceError
 from microdps.identity import Identity
 
@@ -127,7 +127,7 @@ class Slots:
         refused = (
             isinstance(error, ServiceError)
             and error.status in (200, 400, 401, 403, 404)
-            and error.error_code != 403002  # the hub's daily quota
+            and error.error_code not in backoff.QUOTA
         )
         broken = isinstance(error, LinkError) and error.args[0] in ("handshake", "alert")
         self._failures += 1

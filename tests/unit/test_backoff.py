@@ -38,6 +38,7 @@ def test_steps_after_a_message():
         (answered(500), "again"),
         (answered(503, 503001), "again"),
         (answered(403, 403002), "wait"),
+        (answered(403, "IotHubQuotaExceeded"), "wait"),
         (answered(401, 401003), "register"),
         (answered(403, 403012), "register"),
         (answered(404, 404001), "register"),
