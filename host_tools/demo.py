@@ -18,7 +18,7 @@ from microdps.config import TRANSPORTS
 MESSAGES = 10
 START_S = 30
 READY = re.compile(
-    r"ready dps=https://(?P<dps>\S+) hub=https://(?P<hub>\S+)"
+    r"ready dps=https://(?P<dps>\S+) hub=https://(?P<hub>\S+)( hub=\S+)* page=(?P<page>\S+)"
     r" id_scope=(?P<id_scope>\S+) root=(?P<root>.+)"
 )
 
@@ -34,7 +34,7 @@ def simulator(state: Path, *options: str) -> Iterator[dict[str, str]]:
     command = [sys.executable, "-m", "host_tools", "simulate", "--state", str(state)]
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            [*command, "--dps-port", "0", "--hub-port", "0", *options],
+            [*command, "--dps-port=0", "--hub-port=0", "--page-port=0", *options],
             cwd=CHECKOUT,
             stdout=output,
             stderr=subprocess.STDOUT,

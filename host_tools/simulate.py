@@ -1,10 +1,13 @@
 """microdps simulate: run DPS and an IoT hub on this machine."""
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
 
+from host_tools.simulator.faults import KINDS, OPTIONS, SERVICES, parse
+from host_tools.simulator.hub import ERRORS
 from host_tools.simulator.server import Settings
 from microdps.http import split_host
 
@@ -16,15 +19,28 @@ def simulate(settings: Settings) -> None:
 
     from host_tools.simulator.server import start
 
+    _raise_file_limit()
     running = start(settings, _say)
     _say(f"service API: {running.connection_string}")
+    hubs = " ".join(f"hub=https://{hub}" for hub in running.hubs)
     ready = (
-        f"ready dps=https://{running.dps} hub=https://{running.hub}"
+        f"ready dps=https://{running.dps} {hubs} page={running.page}"
         f" id_scope={running.id_scope} root={running.root}"
     )
     # Not before the signal handlers are there: whoever reads the line may send a signal at once.
     reactor.callWhenRunning(_say, ready)  # type: ignore
     reactor.run()  # type: ignore
+
+
+def _raise_file_limit() -> None:
+    """As many open connections as the system allows."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(ValueError, OSError):  # then it stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _say(line: str) -> None:
@@ -67,6 +83,19 @@ def add_parser(verbs) -> None:
         help="0: any; its MQTT is on the next one (%(default)s)",
     )
     verb.add_argument(
+        "--hubs",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="how many linked hubs, on every second port from the first one's on (%(default)s)",
+    )
+    verb.add_argument(
+        "--page-port",
+        type=_port,
+        default=8442,
+        help="of the page to look at, on loopback only; 0: any (%(default)s)",
+    )
+    verb.add_argument(
         "--hub-certificate",
         choices=("handshake", "renegotiate", "close", "unauthorized"),
         default="handshake",
@@ -88,7 +117,67 @@ def add_parser(verbs) -> None:
         metavar="S",
         help="how long a registration stays assigning (%(default)s)",
     )
+    verb.add_argument(
+        "--hub-errors",
+        choices=ERRORS,
+        default="legacy",
+        help="which of the two documented bodies a hub's errors have (%(default)s)",
+    )
+    verb.add_argument(
+        "--no-limits",
+        action="store_true",
+        help="let more through than the service would: 1,000 registrations a minute, 5 polls of a"
+        " device in 10 s, 100 messages a second for a minute",
+    )
+    verb.add_argument(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="something that goes wrong; may be given more than once (--help-faults)",
+    )
+    verb.add_argument(
+        "--seed", type=int, default=0, help="of what faults leave to chance (%(default)s)"
+    )
+    verb.add_argument("--help-faults", action=FaultsHelp, nargs=0, help="list the faults, and end")
     verb.set_defaults(function=_run)
+
+
+class FaultsHelp(argparse.Action):
+    """Prints what --fault takes."""
+
+    def __call__(self, parser, *_):
+        print(faults_help())
+        parser.exit()
+
+
+def faults_help() -> str:
+    """What --fault takes."""
+    lines = [f"A fault is SERVICE:KIND[=VALUE][,OPTION=VALUE]…, SERVICE is {', '.join(SERVICES)}."]
+    for kind, (value, text) in KINDS.items():
+        name = f"{kind}={value.upper()}" if value.islower() else f"{kind}={value}".rstrip("=")
+        lines.append(f"  {name:<32} {text}")
+    lines.append(
+        f"Options of all: {', '.join(OPTIONS)}.\n  times=N: at most so often; skip=N: not the"
+        " first N; chance=P: from 0 to 1;\n  path=TEXT: only where the path has it."
+    )
+    lines.append("example: microdps simulate --fault dps:status=429,retry-after=5,times=2")
+    return "\n".join(lines)
+
+
+def _fault(text: str) -> str:
+    try:
+        return parse(text).text
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 50:
+        raise argparse.ArgumentTypeError("must be from 1 to 50, as for a real DPS instance")
+    return count
 
 
 def _port(text: str) -> int:
@@ -122,6 +211,12 @@ def _run(args: argparse.Namespace) -> None:
             id_scope=args.id_scope,
             dps_port=args.dps_port,
             hub_port=args.hub_port,
+            page_port=args.page_port,
+            hubs=args.hubs,
+            errors=args.hub_errors,
+            limits=not args.no_limits,
+            faults=args.fault,
+            seed=args.seed,
             late="" if args.hub_certificate == "handshake" else args.hub_certificate,
             retry_after_s=args.retry_after,
             assign_after_s=args.assign_after,

@@ -1,11 +1,13 @@
 """What the tests share: an interpreter to run the device on, a simulator, certificates."""
 
+import contextlib
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import requests
 
 import peers
 from host_tools import CHECKOUT, FIRMWARE, certs, config, demo, enroll, interpreter
@@ -67,6 +69,7 @@ class Simulator:
     folder: Path
     dps: str
     hub: str
+    page: str
     id_scope: str
     root: Path
 
@@ -74,6 +77,22 @@ class Simulator:
     def service(self) -> enroll.Service:
         key = enroll.connection_string(self.state / "connection-string.key.txt")
         return enroll.Service(key, self.root)
+
+    def admin(self, method: str, call: str, body: dict | None = None):
+        """Make an admin call → its answer. Fails if it is refused."""
+        answer = requests.request(method, f"{self.page}admin/{call}", json=body, timeout=TIMEOUT_S)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    @contextlib.contextmanager
+    def faults(self, *faults: str):
+        """Have faults switched on for a while → a function that tells how often each struck."""
+        for fault in faults:
+            self.admin("POST", "faults", {"fault": fault})
+        try:
+            yield lambda: [one["times"] for one in self.admin("GET", "faults")]
+        finally:
+            self.admin("DELETE", "faults")
 
     def device(self, name: str, **issued) -> Path:
         """Identity folder of a device whose certificate the enrolled intermediate has signed."""
@@ -119,7 +138,13 @@ def start_simulator(folder: Path, *options: str):
 
 def enrolled(folder: Path, at: dict[str, str]) -> Simulator:
     running = Simulator(
-        folder / "state", folder, at["dps"], at["hub"], at["id_scope"], Path(at["root"])
+        folder / "state",
+        folder,
+        at["dps"],
+        at["hub"],
+        at["page"],
+        at["id_scope"],
+        Path(at["root"]),
     )
     enroll.group(running.service, "group-01", folder / "certs" / "intermediate.cert.pem")
     return running

@@ -10,15 +10,20 @@ import urllib.parse
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from twisted.internet import defer
+from twisted.internet import defer, reactor, task
+from twisted.web import server
 from twisted.web.http import Request
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET
 
 from host_tools.certs import common_name
+from host_tools.simulator.commits import Commits
+from host_tools.simulator.faults import Faults
+from host_tools.simulator.limits import Limits
+from host_tools.simulator.mangle import mangle
 from host_tools.simulator.store import Store
 from host_tools.simulator.tls import ServerTLS, client_chain
 
@@ -28,26 +33,51 @@ BODY = 256 * 1024
 
 @dataclass
 class Answer:
-    """A response: a body of None has no body at all."""
+    """A response: a body of None has no body at all, bytes go as they are, the rest as JSON."""
 
     status: int
-    body: dict | list | None = None
+    body: dict | list | bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
 
 class Refusal(Exception):
-    """An error answer with Azure's errorCode."""
+    """An error answer with Azure's errorCode.
 
-    def __init__(self, status: int, code: int, message: str):
+    retry_after_s  when the call may be repeated; 0: the answer does not say
+    """
+
+    def __init__(self, status: int, code: int, message: str, retry_after_s: int = 0):
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class BoundedRequest(server.Request):
+    """A request whose body takes no more room than the largest that a service accepts."""
+
+    def handleContentChunk(self, data: bytes) -> None:
+        room = BODY + 1 - self.content.tell()  # type: ignore[attr-defined]
+        super().handleContentChunk(data[: max(0, room)])
+
+
+@dataclass
+class Common:
+    """What all services of a simulator share."""
+
+    store: Store
+    faults: Faults
+    limits: Limits
+    log: Callable[[str], None]
+
+    def __post_init__(self):
+        self.commits = Commits(self.store)
 
 
 @dataclass
 class Call:
-    """A request, taken apart."""
+    """A request, taken apart. strikes: the faults that it is to suffer."""
 
     request: Request
     method: str
@@ -55,6 +85,7 @@ class Call:
     query: dict[str, str]
     chain: list[x509.Certificate]
     request_id: str
+    strikes: dict
 
     def json(self) -> dict:
         """The body, a JSON object. Raises Refusal."""
@@ -78,9 +109,9 @@ class Call:
         return self.request.getHeader(name)
 
 
-def timestamp(at: float | None = None) -> str:
+def timestamp(at: float) -> str:
     """UTC as DPS writes it: with seven digits behind the second."""
-    moment = datetime.datetime.fromtimestamp(time.time() if at is None else at, datetime.UTC)
+    moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
@@ -98,12 +129,14 @@ class Service(Resource):
 
     isLeaf = True
 
-    def __init__(self, name: str, store: Store, tls: ServerTLS, log: Callable[[str], None]):
+    def __init__(self, name: str, common: Common, tls: ServerTLS):
         super().__init__()
         self.name = name
-        self.store = store
+        self.common = common
+        self.store = common.store
+        self.limits = common.limits
+        self.log = common.log
         self.tls = tls
-        self.log = log
 
     def answer(self, call: Call) -> Answer:
         raise NotImplementedError
@@ -114,16 +147,25 @@ class Service(Resource):
             "errorCode": refusal.code,
             "trackingId": call.request_id,
             "message": refusal.message,
-            "timestampUtc": timestamp(),
+            "timestampUtc": self.timestamp(),
         }
         return Answer(refusal.status, body)
 
+    def now(self) -> float:
+        """The service's clock, in seconds since 1970."""
+        return time.time() + self.common.faults.skew_s(self.name)
+
+    def timestamp(self) -> str:
+        return timestamp(self.now())
+
     def render(self, request: Request) -> int:
         self._render(request).addErrback(self._failed, request)
-        return NOT_DONE_YET
+        return server.NOT_DONE_YET
 
     @defer.inlineCallbacks
     def _render(self, request: Request):
+        gone: list = []
+        request.notifyFinish().addErrback(gone.append)
         connection = request.channel.transport.getHandle()  # type: ignore[union-attr]
         chain = client_chain(connection)
         if self.tls.late == "close" and not chain:
@@ -144,31 +186,54 @@ class Service(Resource):
             request,
             request.method.decode("latin-1"),
             [urllib.parse.unquote(part) for part in path.split("/")[1:]],
-            dict(urllib.parse.parse_qsl(query)),
+            dict(urllib.parse.parse_qsl(query, keep_blank_values=True)),
             chain,
             str(uuid.uuid4()),
+            self.common.faults.strike(self.name, path),
         )
+        if late := call.strikes.get("slow"):
+            yield task.deferLater(reactor, late.number / 1000)  # type: ignore[arg-type]
+        mangle(request, call.strikes)
+        self.common.commits.begin()
+        error = ""
         try:
-            answer = self.answer(call)
-            error = ""
+            answer = self._struck(call) or self.answer(call)
         except Refusal as refusal:
             answer = self.refused(call, refusal)
+            if refusal.retry_after_s:
+                answer.headers["retry-after"] = str(refusal.retry_after_s)
             error = f"{refusal.code} {refusal.message}"
-        self._write(request, call, answer)
-        self.log(f"{self.name} {call.method} {path} {answer.status} {error}".rstrip())
         names = [common_name(cert) for cert in chain]
         self.store.add_request(self.name, call.method, path, answer.status, names, error)
+        yield self.common.commits.kept()
+        if not gone:
+            self._write(request, call, answer)
+        self.log(f"{self.name} {call.method} {path} {answer.status} {error}".rstrip())
+
+    def _struck(self, call: Call) -> Answer | None:
+        """What a fault answers in the service's place. Raises Refusal."""
+        if fault := call.strikes.get("redirect"):
+            return Answer(307, None, {"location": fault.value})
+        if fault := call.strikes.get("status"):
+            code = fault.option("code", fault.number * 1000 + 1)
+            retry_after_s = fault.option("retry-after")
+            raise Refusal(fault.number, code, "A fault on request.", retry_after_s)
+        return None
 
     def _write(self, request: Request, call: Call, answer: Answer) -> None:
         request.setResponseCode(answer.status)
         headers = request.responseHeaders
         for name in ("server", "content-type"):  # Twisted's own
             headers.removeHeader(name)
+        request.setHeader("date", formatdate(self.now(), usegmt=True))
         request.setHeader("x-ms-request-id", call.request_id)
         for name, value in answer.headers.items():
             request.setHeader(name, value)
         if answer.body is None:
             request.setHeader("content-length", "0")
+        elif isinstance(answer.body, bytes):
+            request.setHeader("content-length", str(len(answer.body)))
+            request.write(answer.body)
         else:
             # No Content-Length, so Twisted sends it chunked, as DPS does.
             request.setHeader("content-type", "application/json; charset=utf-8")

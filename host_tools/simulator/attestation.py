@@ -1,9 +1,9 @@
 """Is this chain of certificates one that an enrollment stands for?
 
-Source: Azure documentation, "X.509 certificate attestation" and "Use X.509 certificates over
-HTTPS without an SDK": the chain is walked from the leaf upwards, and the first enrollment found
-decides; the leaf's common name is the registration ID; the device sends every issuer up to and
-including one that DPS knows.
+Source: Azure documentation, "X.509 certificate attestation", "Use X.509 certificates over HTTPS
+without an SDK" and "Verify X.509 CA certificates with DPS": the chain is walked from the leaf
+upwards, and the first enrollment found decides; the leaf's common name is the registration ID; the
+device sends every issuer up to and including one that DPS knows.
 """
 
 import datetime
@@ -15,21 +15,26 @@ from host_tools.simulator.answers import Refusal, thumbprint
 from host_tools.simulator.store import Store
 
 
-def attest(chain: list[x509.Certificate], registration_id: str, store: Store) -> tuple[str, dict]:
-    """Judge the chain that a device sent → kind ("individual" or "group") and record of its
-    enrollment. Raises Refusal, whose status and code are always the same, as the service's are.
+def attest(
+    chain: list[x509.Certificate], registration_id: str, store: Store, now: float
+) -> tuple[tuple[str, str], dict]:
+    """Judge the chain that a device sent → kind ("individual" or "group") and ID of its
+    enrollment, and its record. now: in seconds since 1970.
+
+    Raises Refusal, whose status and code are always the same, as the service's are.
     """
-    kind, name = enrollment_of(chain, registration_id, store)
-    record = store.enrollment(kind, name)
+    found = enrollment_of(chain, registration_id, store, now)
+    record = store.enrollment(*found)
     if record is None:
         raise _refusal("Invalid certificate.")
-    return kind, record
+    return found, record
 
 
 def enrollment_of(
-    chain: list[x509.Certificate], registration_id: str, store: Store
+    chain: list[x509.Certificate], registration_id: str, store: Store, now: float
 ) -> tuple[str, str]:
     """Kind and ID of the enrollment that a chain leads to. Raises Refusal."""
+    moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
     if not chain:
         # Inferred: the text. Documented is the status.
         raise _refusal("Unauthorized")
@@ -39,11 +44,11 @@ def enrollment_of(
     if not _read(for_clients, leaf):
         raise _refusal("Invalid certificate.")
     for at, cert in enumerate(chain):
-        if not _in_its_time(cert):
+        if not cert.not_valid_before_utc <= moment <= cert.not_valid_after_utc:
             raise _refusal("Invalid certificate.")
         if at and not _issued(chain[at - 1], cert):
             raise _refusal("Invalid certificate.")
-        found = store.enrolled(thumbprint(cert))
+        found = _enrolled(cert, store)
         # An individual enrollment is for the leaf alone, a group's certificate stands above it.
         if found and (found[0] == "group") == (at > 0):
             if found[0] == "individual" and found[1] != registration_id.lower():
@@ -52,9 +57,17 @@ def enrollment_of(
     raise _refusal("CA certificate not found")
 
 
-def _in_its_time(cert: x509.Certificate) -> bool:
-    now = datetime.datetime.now(datetime.UTC)
-    return cert.not_valid_before_utc <= now <= cert.not_valid_after_utc
+def _enrolled(cert: x509.Certificate, store: Store) -> tuple[str, str] | None:
+    """The enrollment that has a certificate, or refers to it as a CA's that is verified.
+
+    Inferred: one that an enrollment group has itself needs no proof of possession.
+    """
+    mark = thumbprint(cert)
+    found = store.enrolled(mark)
+    authority = None if found else store.authority_of(mark)
+    if authority and authority[1]["properties"]["isVerified"]:
+        found = store.enrolled(store.ca_mark(authority[0]))
+    return found
 
 
 def _issued(cert: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -135,7 +135,7 @@ class Connection(Protocol):
                     self._timer.reset(self._patience_s)
                 self._packet(kind, flags, body)
         except ViolationError as violation:
-            self._close(str(violation))
+            self.end(str(violation))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         if self._timer.active():
@@ -164,7 +164,7 @@ class Connection(Protocol):
             case Kind.PINGREQ:
                 self._send(Kind.PINGRESP)
             case Kind.DISCONNECT:
-                self._close("")
+                self.end("")
             case Kind.PUBACK:  # of a cloud-to-device message; there is none yet
                 pass
             case _:
@@ -197,7 +197,7 @@ class Connection(Protocol):
             return
         before = self.server.devices.pop(device_id, None)
         if before:
-            before._close("the device has connected anew")
+            before.end("the device has connected anew")
         self.device_id = device_id
         self.chain = [common_name(cert) for cert in chain]
         self.server.devices[device_id] = self
@@ -223,10 +223,22 @@ class Connection(Protocol):
         properties = {
             SYSTEM.get(name, f"iothub-app-{name.lower()}"): value for name, value in pairs
         }
-        self.hub.store.add_message(self.hub.host, self.device_id, properties, fields.data)
+        commits = self.hub.common.commits
+        commits.begin()
+        try:
+            self.hub.accept(self.device_id, properties, fields.data)
+        except Refusal as refusal:  # inferred: MQTT 3.1.1 has no other way to say no
+            raise ViolationError(refusal.message) from refusal
         self._record("PUBLISH", 200, "", topic)
         if quality:
-            self._send(Kind.PUBACK, number)
+            commits.kept().addCallbacks(
+                lambda kept: self._send(Kind.PUBACK, number), self._not_kept
+            )
+
+    def _not_kept(self, failure: Failure) -> None:
+        """A fault of the simulator itself: shown, and the message is not acknowledged."""
+        failure.printTraceback()
+        self.end("the message could not be kept")
 
     def _subscribe(self, fields: Fields) -> None:
         number = fields.take(2)
@@ -243,14 +255,15 @@ class Connection(Protocol):
         self._closing = True
         self.transport.loseConnection()
 
-    def _close(self, why: str) -> None:
+    def end(self, why: str) -> None:
+        """Close the connection, and record why."""
         if why:
             self._record("CLOSE", 0, why)
         self._closing = True
         self.transport.loseConnection()
 
     def _late(self) -> None:
-        self._close("no packet in time")
+        self.end("no packet in time")
 
     def _send(self, kind: int, body: bytes = b"") -> None:
         self.transport.write(packet(kind, body))
@@ -267,6 +280,7 @@ class Mqtt(Factory):
 
     def __init__(self, hub: Hub):
         self.hub = hub
+        hub.mqtt = self
         self.devices: dict[str, Connection] = {}
 
     def buildProtocol(self, addr) -> Connection:

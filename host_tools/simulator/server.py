@@ -1,10 +1,12 @@
 """Runs the simulated services on their ports."""
 
+import contextlib
+import datetime
 import ipaddress
 import socket
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
@@ -13,7 +15,12 @@ from twisted.internet.error import CannotListenError
 from twisted.web.server import Site
 
 from host_tools import ToolError, certs
-from host_tools.simulator import dps, hub, mqtt
+from host_tools.simulator import dps, enrollments, hub, mqtt
+from host_tools.simulator.admin import Admin
+from host_tools.simulator.answers import BoundedRequest, Common, Service
+from host_tools.simulator.faults import Faults
+from host_tools.simulator.limits import Limits
+from host_tools.simulator.page import Page
 from host_tools.simulator.store import Store
 from host_tools.simulator.tls import ServerTLS
 
@@ -30,6 +37,9 @@ ADDRESS = "127.0.0.1"
 TRIES = 20
 SERVER_DAYS = 30
 
+# How many connections may wait to be accepted.
+BACKLOG = 1024
+
 
 @dataclass
 class Settings:
@@ -40,9 +50,15 @@ class Settings:
     id_scope: str | None = None
     dps_port: int = 8443
     hub_port: int = 8444
+    page_port: int = 8442
+    hubs: int = 1
     late: str = ""
+    errors: str = "legacy"
     retry_after_s: int = 3
     assign_after_s: float = 1.0
+    limits: bool = True
+    faults: list[str] = field(default_factory=list)
+    seed: int = 0
 
 
 @dataclass
@@ -50,7 +66,8 @@ class Running:
     """Where the services are, and what a client needs."""
 
     dps: str
-    hub: str
+    hubs: list[str]
+    page: str
     root: Path
     id_scope: str
     connection_string: str
@@ -69,16 +86,41 @@ def server_identity(folder: Path, host: str) -> certs.Pair:
         certs.write_new(
             folder, {root_key.name: certs.key_pem(root), root_cert.name: certs.pem(root.cert)}
         )
+    return _server(root, _names(host))
+
+
+def wrong_identity(folder: Path, host: str, what: str) -> certs.Pair:
+    """A certificate that a client must refuse: "expired", of an "unknown" root, or for another
+    "host"."""
+    if what == "unknown":
+        return _server(certs.issue("unknown root", ca=True), _names(host))
+    root = certs.load_pair(folder / "root.cert.pem", folder / "root.key.pem")
+    if what == "host":
+        return _server(root, (x509.DNSName("elsewhere.azure-devices.net"),))
+    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=SERVER_DAYS + 1)
+    return _server(root, _names(host), start)
+
+
+def _server(
+    root: certs.Pair,
+    names: tuple[x509.GeneralName, ...],
+    start: datetime.datetime | None = None,
+) -> certs.Pair:
     return certs.issue(
         "microdps simulator",
         root,
         days=SERVER_DAYS,
         usage=x509.oid.ExtendedKeyUsageOID.SERVER_AUTH,
-        hosts=(
-            *map(x509.DNSName, NAMES),
-            x509.IPAddress(ipaddress.ip_address(ADDRESS)),
-            *([] if host in NAMES else [_general_name(host)]),
-        ),
+        hosts=names,
+        start=start,
+    )
+
+
+def _names(host: str) -> tuple[x509.GeneralName, ...]:
+    return (
+        *map(x509.DNSName, NAMES),
+        x509.IPAddress(ipaddress.ip_address(ADDRESS)),
+        *([] if host in NAMES else [_general_name(host)]),
     )
 
 
@@ -108,33 +150,61 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
         raise ToolError(f"cannot keep the state in {settings.state}: {error}") from error
     if settings.id_scope:
         store.set("id_scope", settings.id_scope)
+    faults = Faults(settings.seed)
+    for fault in settings.faults:
+        faults.add(fault)
+    common = Common(store, faults, Limits(settings.limits), log)
     server = server_identity(settings.state, settings.host)
     listen = Listener(settings.host, _address(settings.host))
-    hub_tls = ServerTLS(server, [], settings.late)
-    hub_service = hub.Hub(store, hub_tls, log)
-    # MQTT asks for the certificate in the first handshake, whatever the other port does.
-    mqtt_service = mqtt.Mqtt(hub_service)
-    hub_service.host = listen.pair(
-        settings.hub_port, hub_tls, Site(hub_service), ServerTLS(server, []), mqtt_service
-    )
-    dps_tls = ServerTLS(server, [])
+    wrong: dict[str, certs.Pair] = {}
+
+    def tls(name: str, late: str = "") -> ServerTLS:
+        def struck() -> certs.Pair | None:
+            fault = faults.strike(name, connection=True).get("certificate")
+            if fault and fault.value not in wrong:
+                wrong[fault.value] = wrong_identity(settings.state, settings.host, fault.value)
+            return wrong[fault.value] if fault else None
+
+        return ServerTLS(server, late, struck)
+
+    hubs = []
+    for number in range(settings.hubs):
+        hub_tls = tls("hub", settings.late)
+        service = hub.Hub(common, hub_tls, errors=settings.errors)
+        # MQTT asks for the certificate in the first handshake, whatever the other port does.
+        port = settings.hub_port and settings.hub_port + 2 * number
+        service.host = listen.pair(port, hub_tls, _site(service), tls("hub"), mqtt.Mqtt(service))
+        hubs.append(service)
+    dps_tls = tls("dps")
     dps_service = dps.Dps(
-        store,
+        common,
         dps_tls,
-        log,
-        hub=hub_service.host,
+        hubs=hubs,
         retry_after_s=settings.retry_after_s,
         assign_after_s=settings.assign_after_s,
     )
-    dps_host = listen.host(listen.on(settings.dps_port, dps_tls, Site(dps_service)))
+    dps_host = listen.host(listen.on(settings.dps_port, dps_tls, _site(dps_service)))
+    page = Page(store, hubs)
+    page.putChild(b"admin", Admin(common, hubs))  # type: ignore[arg-type]
+    page_port = listen.plain(settings.page_port, Site(page)).getHost().port
     connection_string = (
-        f"HostName={dps_host};SharedAccessKeyName={dps.KEY_NAME};"
+        f"HostName={dps_host};SharedAccessKeyName={enrollments.KEY_NAME};"
         f"SharedAccessKey={store.service_key}"
     )
     connection = {"connection-string.key.txt": f"{connection_string}\n".encode()}
     certs.write_new(settings.state, connection, force=True)
-    root = (settings.state / "root.cert.pem").resolve()
-    return Running(dps_host, hub_service.host, root, store.id_scope, connection_string)
+    return Running(
+        dps_host,
+        [service.host for service in hubs],
+        f"http://localhost:{page_port}/",
+        (settings.state / "root.cert.pem").resolve(),
+        store.id_scope,
+        connection_string,
+    )
+
+
+def _site(service: Service) -> Site:
+    return Site(service, BoundedRequest)
 
 
 @dataclass
@@ -159,16 +229,29 @@ class Listener:
 
     def on(self, port: int, tls: ServerTLS, factory):
         """Serve on a port; 0: any that is free. Raises ToolError."""
-        try:
+        with _told(port, self.address):
             return reactor.listenSSL(  # type: ignore[attr-defined]
-                port, factory, tls, interface=self.address
+                port, factory, tls, interface=self.address, backlog=BACKLOG
             )
-        except CannotListenError as error:
-            raise ToolError(
-                f"cannot listen on port {port} ({error.socketError.strerror} on {self.address}):"
-                " stop what uses it, or choose other ports with --dps-port and --hub-port (the"
-                " hub's MQTT is on the next), and for --host an address of this machine"
-            ) from error
+
+    def plain(self, port: int, factory):
+        """Serve without TLS, and never beyond loopback. Raises ToolError."""
+        with _told(port, ADDRESS):
+            return reactor.listenTCP(port, factory, interface=ADDRESS)  # type: ignore
 
     def host(self, listening) -> str:
         return f"{self.name}:{listening.getHost().port}"
+
+
+@contextlib.contextmanager
+def _told(port: int, address: str) -> Iterator[None]:
+    """A port that cannot be listened on becomes a ToolError."""
+    try:
+        yield
+    except CannotListenError as error:
+        raise ToolError(
+            f"cannot listen on port {port} ({error.socketError.strerror} on {address}): stop what"
+            " uses it, or choose other ports with --dps-port, --hub-port (a hub's MQTT is on the"
+            " next one, another hub on the one after that) and --page-port, and for --host an"
+            " address of this machine"
+        ) from error

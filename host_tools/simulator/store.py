@@ -1,11 +1,13 @@
 """What the simulator knows, in SQLite: a restart forgets nothing."""
 
 import base64
+import contextlib
 import json
 import os
 import secrets
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +22,11 @@ CREATE TABLE IF NOT EXISTS enrolled_certs (
 CREATE INDEX IF NOT EXISTS enrolled_certs_of ON enrolled_certs (kind, id);
 CREATE TABLE IF NOT EXISTS registrations (
     id TEXT PRIMARY KEY, operation_id TEXT NOT NULL, started REAL NOT NULL,
-    record TEXT NOT NULL, chain TEXT NOT NULL
+    record TEXT NOT NULL, chain TEXT NOT NULL,
+    kind TEXT NOT NULL DEFAULT '', enrollment TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS authorities (
+    name TEXT PRIMARY KEY, thumbprint TEXT NOT NULL UNIQUE, record TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS devices (
     hub TEXT NOT NULL, id TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (hub, id)
@@ -30,11 +36,28 @@ CREATE TABLE IF NOT EXISTS messages (
     properties TEXT NOT NULL, body BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS messages_of ON messages (hub, device_id);
+CREATE TABLE IF NOT EXISTS devicebound (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, hub TEXT NOT NULL, device_id TEXT NOT NULL,
+    record TEXT NOT NULL, body BLOB NOT NULL, expiry REAL NOT NULL,
+    lock TEXT NOT NULL DEFAULT '', locked_until REAL NOT NULL DEFAULT 0,
+    deliveries INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS devicebound_of ON devicebound (hub, device_id);
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, at REAL NOT NULL, service TEXT NOT NULL, method TEXT NOT NULL,
     path TEXT NOT NULL, status INTEGER NOT NULL, chain TEXT NOT NULL, error TEXT NOT NULL
 );
 """
+
+# What a state of before lacks → the statement that adds it.
+ADDED = {
+    ("registrations", column): f"ALTER TABLE registrations ADD COLUMN {column} TEXT DEFAULT ''"
+    for column in ("kind", "enrollment")
+}
+
+# How many of the last requests are kept, and how often the older ones are deleted.
+REQUESTS = 20_000
+SWEEP = 1_000
 
 
 class Store:
@@ -51,9 +74,37 @@ class Store:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.executescript(TABLES)
+        for (table, column), statement in ADDED.items():
+            columns = self._db.execute("SELECT name FROM pragma_table_info(?)", (table,))
+            if (column,) not in columns.fetchall():
+                self._db.execute(statement)
+        # Counts what may change who is let in, so that what was judged before can be kept.
+        self.generation = 0
 
     def close(self) -> None:
         self._db.close()
+
+    def begin(self) -> None:
+        """Keep what follows with one commit()."""
+        self._db.execute("BEGIN")
+
+    def commit(self) -> None:
+        self._db.execute("COMMIT")
+
+    def rollback(self) -> None:
+        self._db.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """All statements within it, or none of them."""
+        self._db.execute("SAVEPOINT whole")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK TO whole")
+            raise
+        finally:
+            self._db.execute("RELEASE whole")
 
     def setting(self, name: str, default: str) -> str:
         """A setting; the default is kept where there is none yet."""
@@ -72,9 +123,11 @@ class Store:
         return self.setting("service_key", base64.b64encode(secrets.token_bytes(32)).decode())
 
     def put_enrollment(self, kind: str, name: str, record: dict, thumbprints: list[str]) -> None:
+        """Keep an enrollment, and the certificates that it stands for: their thumbprints, or for
+        an uploaded CA what ca_mark() returns."""
         name = name.lower()
-        with self._db:
-            self._db.execute("BEGIN")
+        self.generation += 1
+        with self._whole():
             self._db.execute(
                 "INSERT OR REPLACE INTO enrollments VALUES (?, ?, ?)",
                 (kind, name, json.dumps(record)),
@@ -92,8 +145,8 @@ class Store:
 
     def delete_enrollment(self, kind: str, name: str) -> None:
         name = name.lower()
-        with self._db:
-            self._db.execute("BEGIN")
+        self.generation += 1
+        with self._whole():
             self._db.execute("DELETE FROM enrollments WHERE kind = ? AND id = ?", (kind, name))
             self._db.execute("DELETE FROM enrolled_certs WHERE kind = ? AND id = ?", (kind, name))
 
@@ -105,18 +158,64 @@ class Store:
         )
         return [(name, json.loads(record)) for name, record in rows]
 
+    @staticmethod
+    def ca_mark(name: str) -> str:
+        """What stands for an uploaded CA certificate among the thumbprints of an enrollment."""
+        return f"ca:{name.lower()}"
+
     def enrolled(self, thumbprint: str) -> tuple[str, str] | None:
         """Kind and ID of the enrollment that a certificate is in."""
         return self._db.execute(
             "SELECT kind, id FROM enrolled_certs WHERE thumbprint = ?", (thumbprint,)
         ).fetchone()
 
-    def put_registration(
-        self, name: str, operation_id: str, record: dict, chain: list[str]
-    ) -> None:
+    def put_authority(self, name: str, thumbprint: str, record: dict) -> None:
+        """Keep an uploaded CA certificate."""
+        self.generation += 1
         self._db.execute(
-            "INSERT OR REPLACE INTO registrations VALUES (?, ?, ?, ?, ?)",
-            (name.lower(), operation_id, time.time(), json.dumps(record), json.dumps(chain)),
+            "INSERT OR REPLACE INTO authorities VALUES (?, ?, ?)",
+            (name.lower(), thumbprint, json.dumps(record)),
+        )
+
+    def authority(self, name: str) -> dict | None:
+        return self._record("SELECT record FROM authorities WHERE name = ?", name.lower())
+
+    def authority_of(self, thumbprint: str) -> tuple[str, dict] | None:
+        """Name and record of the uploaded CA certificate with a thumbprint."""
+        row = self._db.execute(
+            "SELECT name, record FROM authorities WHERE thumbprint = ?", (thumbprint,)
+        ).fetchone()
+        return row and (row[0], json.loads(row[1]))
+
+    def authorities(self) -> list[dict]:
+        rows = self._db.execute("SELECT record FROM authorities ORDER BY name")
+        return [json.loads(record) for (record,) in rows]
+
+    def delete_authority(self, name: str) -> None:
+        self.generation += 1
+        self._db.execute("DELETE FROM authorities WHERE name = ?", (name.lower(),))
+
+    def put_registration(
+        self,
+        name: str,
+        operation_id: str,
+        record: dict,
+        chain: list[str],
+        enrollment: tuple[str, str] = ("", ""),
+    ) -> None:
+        """Keep a registration. enrollment: its kind and ID."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO registrations"
+            " (id, operation_id, started, record, chain, kind, enrollment)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                name.lower(),
+                operation_id,
+                time.time(),
+                json.dumps(record),
+                json.dumps(chain),
+                *enrollment,
+            ),
         )
 
     def registration(self, name: str) -> tuple[str, float, dict, list[str]] | None:
@@ -127,7 +226,20 @@ class Store:
         ).fetchone()
         return row and (row[0], row[1], json.loads(row[2]), json.loads(row[3]))
 
+    def registrations(self, group: str, after: str, limit: int) -> list[tuple[str, dict]]:
+        """IDs and records of a group's registrations whose ID comes after another, in order."""
+        rows = self._db.execute(
+            "SELECT id, record FROM registrations"
+            " WHERE kind = 'group' AND enrollment = ? AND id > ? ORDER BY id LIMIT ?",
+            (group.lower(), after, limit),
+        )
+        return [(name, json.loads(record)) for name, record in rows]
+
+    def delete_registration(self, name: str) -> None:
+        self._db.execute("DELETE FROM registrations WHERE id = ?", (name.lower(),))
+
     def put_device(self, hub: str, name: str, record: dict) -> None:
+        self.generation += 1
         self._db.execute(
             "INSERT OR REPLACE INTO devices VALUES (?, ?, ?)",
             (hub.lower(), name, json.dumps(record)),
@@ -138,6 +250,67 @@ class Store:
         return self._record(
             "SELECT record FROM devices WHERE hub = ? AND id = ?", hub.lower(), name
         )
+
+    def delete_device(self, hub: str, name: str) -> None:
+        """Delete a hub's device, and what waits for it."""
+        self.generation += 1
+        for table, column in (("devices", "id"), ("devicebound", "device_id")):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE hub = ? AND {column} = ?",  # noqa: S608
+                (hub.lower(), name),
+            )
+
+    def enqueue(self, hub: str, device_id: str, record: dict, body: bytes, expiry: float) -> None:
+        """Let a message wait for a device, until its expiry."""
+        self._db.execute(
+            "INSERT INTO devicebound (hub, device_id, record, body, expiry)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (hub.lower(), device_id, json.dumps(record), body, expiry),
+        )
+
+    def waiting(self, hub: str, device_id: str, now: float) -> int:
+        """How many messages wait for a device, after those that have expired are deleted."""
+        mine = (hub.lower(), device_id)
+        self._db.execute(
+            "DELETE FROM devicebound WHERE hub = ? AND device_id = ? AND expiry <= ?", (*mine, now)
+        )
+        return self._one("SELECT count(*) FROM devicebound WHERE hub = ? AND device_id = ?", *mine)
+
+    def lock_next(
+        self, hub: str, device_id: str, now: float, until: float
+    ) -> tuple[str, int, int, dict, bytes] | None:
+        """Lock the oldest message that is free → lock, sequence number, number of deliveries,
+        record, body."""
+        row = self._db.execute(
+            "SELECT number, deliveries + 1, record, body FROM devicebound"
+            " WHERE hub = ? AND device_id = ? AND locked_until <= ? ORDER BY number LIMIT 1",
+            (hub.lower(), device_id, now),
+        ).fetchone()
+        if row is None:
+            return None
+        number, deliveries, record, body = row
+        lock = str(uuid.uuid4())
+        self._db.execute(
+            "UPDATE devicebound SET lock = ?, locked_until = ?, deliveries = ? WHERE number = ?",
+            (lock, until, deliveries, number),
+        )
+        return lock, number, deliveries, json.loads(record), body
+
+    def settle(self, hub: str, device_id: str, lock: str, now: float, most: int | None) -> bool:
+        """Delete a locked message, or free it if it may be delivered again → was it locked?
+
+        most  how often it is delivered; None: it is deleted
+        """
+        where = "hub = ? AND device_id = ? AND lock = ? AND locked_until > ?"
+        values = (hub.lower(), device_id, lock, now)
+        freed = 0
+        if most is not None:
+            freed = self._db.execute(
+                f"UPDATE devicebound SET locked_until = 0 WHERE {where} AND deliveries < ?",  # noqa: S608
+                (*values, most),
+            ).rowcount
+        deleted = self._db.execute(f"DELETE FROM devicebound WHERE {where}", values).rowcount  # noqa: S608
+        return bool(freed or deleted)
 
     def add_message(self, hub: str, device_id: str, properties: dict, body: bytes) -> None:
         self._db.execute(
@@ -155,14 +328,16 @@ class Store:
     def add_request(
         self, service: str, method: str, path: str, status: int, chain: list[str], error: str
     ) -> None:
-        self._db.execute(
+        number = self._db.execute(
             "INSERT INTO requests (at, service, method, path, status, chain, error)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (time.time(), service, method, path, status, json.dumps(chain), error),
-        )
+        ).lastrowid
+        if number and number % SWEEP == 0:
+            self._db.execute("DELETE FROM requests WHERE number <= ?", (number - REQUESTS,))
 
     def requests(self) -> list[dict]:
-        """All requests in their order: at, service, method, path, status, chain, error."""
+        """The last requests in their order: at, service, method, path, status, chain, error."""
         cursor = self._db.execute(
             "SELECT at, service, method, path, status, chain, error FROM requests ORDER BY number"
         )

@@ -4,6 +4,7 @@ Python's ssl module cannot let in a certificate that it does not trust; pyOpenSS
 over the chain that the client sent.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from cryptography import x509
@@ -33,15 +34,21 @@ class ServerTLS:
     """Makes the TLS side of a server's connections.
 
     server  its certificate and key
-    chain   what it sends behind its certificate
     late    "", or what becomes of a request without a certificate, which is not asked for in the
             handshake: "renegotiate" (inferred: what IoT Hub does on port 443, by the evidence of
             azure-iot-sdk-c#694 and curl#5839), "close", "unauthorized"
+    wrong   a function that returns a wrong certificate and its key for a connection that is to get
+            one, None for all others
     """
 
-    def __init__(self, server: Pair, chain: list[x509.Certificate], late: str = ""):
+    def __init__(self, server: Pair, late: str = "", wrong: Callable = lambda: None):
         self.late = late
-        self._context = context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        self._wrong = wrong
+        self._context = self._made(server)
+        self._asked: dict[SSL.Connection, defer.Deferred] = {}
+
+    def _made(self, server: Pair) -> SSL.Context:
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_max_proto_version(SSL.TLS1_2_VERSION)
         context.set_cipher_list(CIPHERS)
@@ -49,14 +56,13 @@ class ServerTLS:
         context.set_options(SSL.OP_NO_TICKET)
         context.use_certificate(server.cert)
         context.use_privatekey(server.key)
-        for cert in chain:
-            context.add_extra_chain_cert(cert)
-        context.set_verify(SSL.VERIFY_NONE if late else SSL.VERIFY_PEER, _accept_any)
+        context.set_verify(SSL.VERIFY_NONE if self.late else SSL.VERIFY_PEER, _accept_any)
         context.set_info_callback(self._handshake_done)
-        self._asked: dict[SSL.Connection, defer.Deferred] = {}
+        return context
 
     def serverConnectionForTLS(self, protocol) -> SSL.Connection:
-        return SSL.Connection(self._context, None)
+        wrong = self._wrong()
+        return SSL.Connection(self._made(wrong) if wrong else self._context, None)
 
     def ask_now(self, request: Request) -> defer.Deferred:
         """Ask for the client's certificate by renegotiation → fires when that handshake is done.

@@ -7,7 +7,7 @@ import requests
 
 from host_tools import enroll, sas
 from host_tools.__main__ import main
-from host_tools.simulator.dps import KEY_NAME
+from host_tools.simulator.enrollments import KEY_NAME
 
 TIMEOUT_S = 20
 
@@ -49,7 +49,7 @@ class Rest:
     """DPS's service API of a simulator, by hand."""
 
     def __init__(self, simulator):
-        self._simulator = simulator
+        self.simulator = simulator
         self.key = dict(
             part.split("=", 1)
             for part in enroll.connection_string(
@@ -62,16 +62,16 @@ class Rest:
         headers = {"Authorization": self.token()} | given.get("headers", {})
         return requests.request(
             method,
-            f"https://{self._simulator.dps}/{path}",
+            f"https://{self.simulator.dps}/{path}",
             params={"api-version": given.get("version", "2021-10-01")},
             json=record,
             headers=headers,
-            verify=str(self._simulator.root),
+            verify=str(self.simulator.root),
             timeout=TIMEOUT_S,
         )
 
     def token(self, **given) -> str:
-        host = given.pop("host", self._simulator.dps)
+        host = given.pop("host", self.simulator.dps)
         key_name = given.pop("key_name", KEY_NAME)
         return sas.token(host, key_name, given.pop("key", self.key), **given)
 

@@ -9,6 +9,8 @@ import urllib.parse
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from host_tools import certs, enroll, sas
 from host_tools.simulator import dps
@@ -85,14 +87,14 @@ def test_body_may_be_left_out(device):
     assert device.register().status_code == 202
 
 
-@pytest.mark.parametrize("version", dps.DEVICE_VERSIONS)
+@pytest.mark.parametrize("version", dps.VERSIONS)
 def test_every_published_version_of_the_device_api(device, version):
     assert device.register(version=version).status_code == 202
 
 
 @pytest.mark.parametrize(
     "path",
-    ["", "nowhere", "{base}", "{base}/register/", "{base}/registered", "x/enrollments/y"],
+    ["", "nowhere", "{base}/register/", "{base}/registered", "x/enrollments/y"],
 )
 def test_unknown_path(device, path):
     refused(device("PUT", path.format(base=device.path)), 404, 404000)
@@ -267,7 +269,16 @@ def test_enrollment_is_kept_as_it_was_given(rest, kind, name, new):
     assert rest("GET", f"{kind}/{name}").json() == kept
     assert kept["createdDateTimeUtc"] == kept["lastUpdatedDateTimeUtc"]
     added = {"provisioningStatus", "etag", "createdDateTimeUtc", "lastUpdatedDateTimeUtc"}
-    assert {key: kept[key] for key in kept.keys() - added} == given
+    added |= {"allocationPolicy", "reprovisionPolicy"}
+    assert {key: kept[key] for key in kept.keys() - added - {"attestation"}} == {
+        key: given[key] for key in given.keys() - {"attestation"}
+    }
+    ((key, pair),) = kept["attestation"]["x509"].items()
+    info = pair["primary"].pop("info")
+    assert kept["attestation"] == given["attestation"]
+    cert = x509.load_pem_x509_certificate(pair["primary"]["certificate"].encode())
+    assert info["sha1Thumbprint"] == cert.fingerprint(hashes.SHA1()).hex().upper()  # noqa: S303
+    assert info["notAfterUtc"] == cert.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert kept["provisioningStatus"] == "enabled"
 
 

@@ -1,59 +1,15 @@
 """The simulated hub's device API over real HTTPS."""
 
-import contextlib
 import re
 import subprocess
 
 import pytest
-import requests
 
+from by_hand import BODY, HUB_API, TIMEOUT_S, Device
 from host_tools import certs, enroll
 from host_tools.simulator import hub
-from host_tools.simulator.store import Store
 
-API = "2020-03-13"
-TIMEOUT_S = 20
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-BODY = b'{"temperature": 30}'
-
-
-class Device:
-    """A device by hand: its registration with DPS, and its requests to the hub."""
-
-    def __init__(self, simulator, name, folder):
-        self.simulator = simulator
-        self.name = name
-        self.cert = (folder / "full-chain.pem", folder / "key.pem")
-
-    def provision(self) -> None:
-        scope = self.simulator.id_scope
-        path = f"{scope}/registrations/{self.name}/register?api-version=2021-06-01"
-        assert self._ask("PUT", self.simulator.dps, path).status_code == 202
-
-    def send(self, device_id: str | None = None, **given) -> requests.Response:
-        """Send a message; given: version, method, path, and what requests.request takes."""
-        path = given.pop("path", f"devices/{device_id or self.name}/messages/events")
-        method = given.pop("method", "POST")
-        version = given.pop("version", API)
-        given.setdefault("data", BODY)
-        return self._ask(
-            method, self.simulator.hub, path, params={"api-version": version}, **given
-        )
-
-    def messages(self, device_id: str | None = None) -> list[tuple]:
-        """Properties and body of what the hub has accepted for this device."""
-        with contextlib.closing(Store(self.simulator.state)) as store:
-            return [m[2:] for m in store.messages() if m[1] == (device_id or self.name)]
-
-    def _ask(self, method, host, path, **given):
-        given.setdefault("cert", self.cert)
-        return requests.request(
-            method,
-            f"https://{host}/{path}",
-            verify=str(self.simulator.root),
-            timeout=TIMEOUT_S,
-            **given,
-        )
 
 
 @pytest.fixture
@@ -217,7 +173,7 @@ def test_hub_that_asks_late_accepts_a_client_that_renegotiates(late_simulator, n
     done = subprocess.run(
         ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", late_simulator.root]
         + ["--cert", cert, "--key", key, "--tls-max", "1.2", "-d", BODY]
-        + [f"https://{late_simulator.hub}/devices/{name}/messages/events?api-version={API}"],
+        + [f"https://{late_simulator.hub}/devices/{name}/messages/events?api-version={HUB_API}"],
         capture_output=True,
         timeout=TIMEOUT_S,
     )

@@ -24,7 +24,8 @@ LEAST = 60  # acknowledgements of each kind before it is killed
 def running(state):
     """A simulator of our own, to be killed → process, and what its ready line says."""
     command = [sys.executable, "-m", "host_tools", "simulate", "--state", str(state)]
-    command += ["--dps-port=0", "--hub-port=0", "--assign-after=0", "--retry-after=1"]
+    command += ["--dps-port=0", "--hub-port=0", "--page-port=0"]
+    command += ["--assign-after=0", "--retry-after=1"]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = next(filter(None, map(demo.READY.search, process.stdout)))
@@ -61,7 +62,7 @@ class Load(threading.Thread):
 def test_nothing_acknowledged_is_lost(tmp_path):
     certs.chain("unused", tmp_path / "certs", "ec-p256", 30, force=False)
     state = tmp_path / "state"
-    with running(state) as (process, at):
+    with running(state) as (process, at), contextlib.ExitStack() as stack:
         simulator = enrolled(tmp_path, at)
         files = {}
         for name in ("by-https", "by-mqtt"):
@@ -76,7 +77,7 @@ def test_nothing_acknowledged_is_lost(tmp_path):
                 timeout=TIMEOUT_S,
             )
             assert answer.status_code == 202
-        session = requests.Session()
+        session = stack.enter_context(requests.Session())
         url = f"https://{at['hub']}/devices/by-https/messages/events?api-version=2020-03-13"
 
         def post(mark):
