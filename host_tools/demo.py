@@ -25,7 +25,7 @@ READY = re.compile(
 
 @contextlib.contextmanager
 def simulator(state: Path, *options: str) -> Iterator[dict[str, str]]:
-    """Run the simulator on free ports as a process of its own → what its ready line says.
+    """Run the simulator on free ports as a process of its own → what its ready line says, and pid.
 
     It is ended on the way out, by its process ID. Raises ToolError if it does not start.
     """
@@ -40,7 +40,7 @@ def simulator(state: Path, *options: str) -> Iterator[dict[str, str]]:
             stderr=subprocess.STDOUT,
         )
     try:
-        yield _ready(process, log)
+        yield _ready(process, log) | {"pid": str(process.pid)}
     finally:
         process.terminate()
         process.wait()

@@ -11,7 +11,7 @@ from microdps.errors import Error, LinkError, ServiceError
 CLASSES = {"ConfigError", "IdentityError", "StateError", "LinkError", "ProtocolError"}
 
 # Codes that come from the services, not from the device's source.
-SERVICE = {code for code in advice.TABLE if isinstance(code, int)} | {"IotHubUnauthorizedAccess", "IotHubQuotaExceeded"}
+SERVICE = {code for code in advice.TABLE if str(code).startswith("IotHub") or str(code).isdigit()}
 
 
 def texts(node) -> set[str]:

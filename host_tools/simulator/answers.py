@@ -2,10 +2,10 @@
 
 import base64
 import datetime
+import functools
 import json
 import sys
 import time
-import traceback
 import urllib.parse
 import uuid
 from collections.abc import Callable
@@ -13,19 +13,18 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from twisted.internet import defer, reactor, task
+from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 
-from host_tools.certs import common_name
 from host_tools.simulator.commits import Commits
 from host_tools.simulator.faults import Faults
 from host_tools.simulator.limits import Limits
 from host_tools.simulator.mangle import mangle
 from host_tools.simulator.store import Store
-from host_tools.simulator.tls import ServerTLS, client_chain
+from host_tools.simulator.tls import Client, ServerTLS, client_of
 
 # The largest body that either service takes (IoT Hub: 256 KB).
 BODY = 256 * 1024
@@ -57,6 +56,8 @@ class Refusal(Exception):
 class BoundedRequest(server.Request):
     """A request whose body takes no more room than the largest that a service accepts."""
 
+    defaultContentType = None  # type: ignore[assignment]  # an answer without a body has none
+
     def handleContentChunk(self, data: bytes) -> None:
         room = BODY + 1 - self.content.tell()  # type: ignore[attr-defined]
         super().handleContentChunk(data[: max(0, room)])
@@ -72,7 +73,7 @@ class Common:
     log: Callable[[str], None]
 
     def __post_init__(self):
-        self.commits = Commits(self.store)
+        self.commits = Commits(self.store, self.log)
 
 
 @dataclass
@@ -83,9 +84,13 @@ class Call:
     method: str
     path: list[str]
     query: dict[str, str]
-    chain: list[x509.Certificate]
+    client: Client
     request_id: str
     strikes: dict
+
+    @property
+    def chain(self) -> list[x509.Certificate]:
+        return self.client.chain
 
     def json(self) -> dict:
         """The body, a JSON object. Raises Refusal."""
@@ -120,8 +125,10 @@ def etag() -> str:
     return base64.b64encode(f'"{uuid.uuid4()}"'.encode()).decode()
 
 
-def thumbprint(cert: x509.Certificate) -> str:
-    return cert.fingerprint(hashes.SHA256()).hex().upper()
+@functools.lru_cache(256)
+def _parsed(query: str) -> dict[str, str]:
+    """The parameters of a query, not to be changed: most requests have the same ones."""
+    return dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
 
 
 class Service(Resource):
@@ -135,7 +142,6 @@ class Service(Resource):
         self.common = common
         self.store = common.store
         self.limits = common.limits
-        self.log = common.log
         self.tls = tls
 
     def answer(self, call: Call) -> Answer:
@@ -159,42 +165,49 @@ class Service(Resource):
         return timestamp(self.now())
 
     def render(self, request: Request) -> int:
-        self._render(request).addErrback(self._failed, request)
+        path = request.uri.decode("latin-1").partition("?")[0]
+        strikes = self.common.faults.strike(self.name, path)
+        client = client_of(request.channel.transport.getHandle())  # type: ignore[union-attr]
+        if "slow" in strikes or (self.tls.late and not client.chain):
+            self._late(request, client, strikes).addErrback(self._failed, request)
+        else:
+            self._take(request, client, strikes)
         return server.NOT_DONE_YET
 
     @defer.inlineCallbacks
-    def _render(self, request: Request):
-        gone: list = []
-        request.notifyFinish().addErrback(gone.append)
-        connection = request.channel.transport.getHandle()  # type: ignore[union-attr]
-        chain = client_chain(connection)
-        if self.tls.late == "close" and not chain:
-            self.log(f"{self.name} closes without an answer: no certificate")
-            self.store.add_request(self.name, "", "", 0, [], "no certificate")
+    def _late(self, request: Request, client: Client, strikes: dict):
+        """What takes its time before the request is looked at."""
+        if not client.chain and self.tls.late == "close":
+            self.common.commits.record(self.name, "", "", 0, [], "no certificate: closed")
             request.channel.transport.abortConnection()  # type: ignore[union-attr]
             return
-        if self.tls.late == "renegotiate" and not chain:
+        if not client.chain and self.tls.late == "renegotiate":
             try:
                 yield self.tls.ask_now(request)
             except Exception as refused:
-                self.log(f"{self.name} client refused to be asked late for its certificate")
-                self.store.add_request(self.name, "", "", 0, [], f"no renegotiation: {refused}")
+                why = f"the client refused to be asked late for its certificate: {refused}"
+                self.common.commits.record(self.name, "", "", 0, [], why)
                 return
-            chain = client_chain(connection)
+            client = client_of(request.channel.transport.getHandle())  # type: ignore[union-attr]
+        if late := strikes.get("slow"):
+            yield task.deferLater(reactor, late.number / 1000)  # type: ignore[arg-type]
+        if request.channel:
+            self._take(request, client, strikes)
+
+    def _take(self, request: Request, client: Client, strikes: dict) -> None:
+        mangle(request, strikes)
         path, _, query = request.uri.decode("latin-1").partition("?")
         call = Call(
             request,
             request.method.decode("latin-1"),
             [urllib.parse.unquote(part) for part in path.split("/")[1:]],
-            dict(urllib.parse.parse_qsl(query, keep_blank_values=True)),
-            chain,
+            _parsed(query),
+            client,
             str(uuid.uuid4()),
-            self.common.faults.strike(self.name, path),
+            strikes,
         )
-        if late := call.strikes.get("slow"):
-            yield task.deferLater(reactor, late.number / 1000)  # type: ignore[arg-type]
-        mangle(request, call.strikes)
-        self.common.commits.begin()
+        commits = self.common.commits
+        commits.begin()
         error = ""
         try:
             answer = self._struck(call) or self.answer(call)
@@ -203,12 +216,14 @@ class Service(Resource):
             if refusal.retry_after_s:
                 answer.headers["retry-after"] = str(refusal.retry_after_s)
             error = f"{refusal.code} {refusal.message}"
-        names = [common_name(cert) for cert in chain]
-        self.store.add_request(self.name, call.method, path, answer.status, names, error)
-        yield self.common.commits.kept()
-        if not gone:
-            self._write(request, call, answer)
-        self.log(f"{self.name} {call.method} {path} {answer.status} {error}".rstrip())
+        except Exception:
+            self._failed(Failure(), request)
+            return
+        commits.record(self.name, call.method, path, answer.status, client.names, error)
+        commits.then(
+            lambda: self._write(request, call, answer),
+            lambda failure: self._failed(failure, request),
+        )
 
     def _struck(self, call: Call) -> Answer | None:
         """What a fault answers in the service's place. Raises Refusal."""
@@ -221,11 +236,13 @@ class Service(Resource):
         return None
 
     def _write(self, request: Request, call: Call, answer: Answer) -> None:
+        if not request.channel:  # the client has left
+            return
         request.setResponseCode(answer.status)
-        headers = request.responseHeaders
-        for name in ("server", "content-type"):  # Twisted's own
-            headers.removeHeader(name)
-        request.setHeader("date", formatdate(self.now(), usegmt=True))
+        if "server" not in answer.headers:
+            request.responseHeaders.removeHeader("server")  # Twisted's own
+        if self.common.faults.skew_s(self.name):
+            request.setHeader("date", formatdate(self.now(), usegmt=True))
         request.setHeader("x-ms-request-id", call.request_id)
         for name, value in answer.headers.items():
             request.setHeader(name, value)
@@ -241,9 +258,9 @@ class Service(Resource):
                 request.write(json.dumps(answer.body, separators=(",", ":")).encode())
         request.finish()
 
-    def _failed(self, failure, request: Request) -> None:
+    def _failed(self, failure: Failure, request: Request) -> None:
         """A fault of the simulator itself: shown with its traceback, and answered with 500."""
-        traceback.print_exception(failure.value, file=sys.stderr)
+        failure.printTraceback(file=sys.stderr)
         if not request.startedWriting and request.channel:
             request.setResponseCode(500)
             request.finish()

@@ -10,20 +10,21 @@ import datetime
 
 from cryptography import x509
 
-from host_tools.certs import common_name, extension, for_clients, signed_by
-from host_tools.simulator.answers import Refusal, thumbprint
+from host_tools.certs import extension, for_clients, signed_by
+from host_tools.simulator.answers import Refusal
 from host_tools.simulator.store import Store
+from host_tools.simulator.tls import Client
 
 
 def attest(
-    chain: list[x509.Certificate], registration_id: str, store: Store, now: float
+    client: Client, registration_id: str, store: Store, now: float
 ) -> tuple[tuple[str, str], dict]:
     """Judge the chain that a device sent → kind ("individual" or "group") and ID of its
     enrollment, and its record. now: in seconds since 1970.
 
     Raises Refusal, whose status and code are always the same, as the service's are.
     """
-    found = enrollment_of(chain, registration_id, store, now)
+    found = enrollment_of(client, registration_id, store, now)
     record = store.enrollment(*found)
     if record is None:
         raise _refusal("Invalid certificate.")
@@ -31,38 +32,52 @@ def attest(
 
 
 def enrollment_of(
-    chain: list[x509.Certificate], registration_id: str, store: Store, now: float
+    client: Client, registration_id: str, store: Store, now: float
 ) -> tuple[str, str]:
-    """Kind and ID of the enrollment that a chain leads to. Raises Refusal."""
+    """Kind and ID of the enrollment that a chain leads to. Raises Refusal.
+
+    What was judged stays so for a connection until an enrollment changes, or a certificate ends.
+    """
+    mark = (store.generation, registration_id.lower())
+    if client.judged and client.judged[0] == mark and now < client.judged[1]:
+        return client.judged[2]
+    found = _enrollment_of(client, registration_id.lower(), store, now)
+    until = min(cert.not_valid_after_utc for cert in client.chain).timestamp()
+    client.judged = (mark, until, found)
+    return found
+
+
+def _enrollment_of(
+    client: Client, registration_id: str, store: Store, now: float
+) -> tuple[str, str]:
     moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
+    chain = client.chain
     if not chain:
         # Inferred: the text. Documented is the status.
         raise _refusal("Unauthorized")
-    leaf = chain[0]
-    if common_name(leaf).lower() != registration_id.lower():
+    if client.names[0].lower() != registration_id:
         raise _refusal("Invalid certificate.")
-    if not _read(for_clients, leaf):
+    if not _read(for_clients, chain[0]):
         raise _refusal("Invalid certificate.")
     for at, cert in enumerate(chain):
         if not cert.not_valid_before_utc <= moment <= cert.not_valid_after_utc:
             raise _refusal("Invalid certificate.")
         if at and not _issued(chain[at - 1], cert):
             raise _refusal("Invalid certificate.")
-        found = _enrolled(cert, store)
+        found = _enrolled(client.thumbprints[at], store)
         # An individual enrollment is for the leaf alone, a group's certificate stands above it.
         if found and (found[0] == "group") == (at > 0):
-            if found[0] == "individual" and found[1] != registration_id.lower():
+            if found[0] == "individual" and found[1] != registration_id:
                 raise _refusal("Invalid certificate.")
             return found
     raise _refusal("CA certificate not found")
 
 
-def _enrolled(cert: x509.Certificate, store: Store) -> tuple[str, str] | None:
-    """The enrollment that has a certificate, or refers to it as a CA's that is verified.
+def _enrolled(mark: str, store: Store) -> tuple[str, str] | None:
+    """The enrollment that has the certificate of a thumbprint, or refers to it as a verified CA's.
 
     Inferred: one that an enrollment group has itself needs no proof of possession.
     """
-    mark = thumbprint(cert)
     found = store.enrolled(mark)
     authority = None if found else store.authority_of(mark)
     if authority and authority[1]["properties"]["isVerified"]:

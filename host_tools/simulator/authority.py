@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from host_tools.certs import common_name, extension, signed_by
-from host_tools.simulator.answers import Answer, Call, Refusal, Service, etag, thumbprint
+from host_tools.simulator.answers import Answer, Call, Refusal, Service, etag
 from host_tools.simulator.enrollments import matched, read_certificate
+from host_tools.simulator.tls import thumbprint
 
 VERSIONS = (
     "2017-11-15",

@@ -1,44 +1,81 @@
-"""Answers wait for the disk together: what one turn of the reactor takes is one transaction."""
+"""Answers wait for the disk together: what arrives at once is one transaction."""
 
 import contextlib
+import time
+from collections.abc import Callable
 
-from twisted.internet import defer, reactor
+from twisted.internet import reactor
+from twisted.python.failure import Failure
 
 from host_tools.simulator.store import Store
 
+# The longest that an answer waits for others.
+PATIENCE_S = 0.005
+
 
 class Commits:
-    """Groups the writes of the requests that arrive at once, and lets none be answered before."""
+    """Groups the writes of the requests that arrive at once, and lets none be answered before.
 
-    def __init__(self, store: Store):
+    log  a function that is handed a line for each request, or some lines at once
+    """
+
+    def __init__(self, store: Store, log: Callable[[str], None]):
         self._store = store
-        self._waiting: list[defer.Deferred] | None = None
+        self._log = log
+        self._open = False
+        self._waiting: list[tuple[Callable[[], None], Callable[[Failure], None]]] = []
+        self._requests: list[tuple] = []
+        self._lines: list[str] = []
 
     def begin(self) -> None:
-        """What is written from now on is kept with the next commit, later in this turn."""
-        if self._waiting is None:
-            self._waiting = []
+        """What is written from now on is kept with the next commit."""
+        if not self._open:
+            self._open = True
             self._store.begin()
-            reactor.callLater(0, self._commit)  # type: ignore
+            self._later(0, time.monotonic() + PATIENCE_S)
 
-    def kept(self) -> defer.Deferred:
-        """Fires when all that was written since begin() is kept; fails as sqlite3 did."""
-        done: defer.Deferred = defer.Deferred()
-        if self._waiting is None:
-            done.callback(None)
+    def record(
+        self, service: str, method: str, path: str, status: int, chain: list[str], error: str
+    ) -> None:
+        """Keep what was asked and answered, and say it."""
+        self.begin()
+        self._requests.append((service, method, path, status, chain, error))
+        self._lines.append(f"{service} {method} {path} {status} {error}".rstrip())
+
+    def then(self, done: Callable[[], None], failed: Callable[[Failure], None]) -> None:
+        """Call done once all is kept that was written since begin(), or failed if it cannot be."""
+        self._waiting.append((done, failed))
+
+    def _later(self, seen: int, deadline: float) -> None:
+        reactor.callLater(0, self._turn, seen, deadline)  # type: ignore
+
+    def _turn(self, seen: int, deadline: float) -> None:
+        """At the end of a turn: commit, unless it has brought more, and more may come."""
+        if seen < len(self._waiting) and time.monotonic() < deadline:
+            self._later(len(self._waiting), deadline)
         else:
-            self._waiting.append(done)
-        return done
+            self._commit()
 
     def _commit(self) -> None:
-        waiting, self._waiting = self._waiting or [], None
+        self._open = False
+        waiting, self._waiting = self._waiting, []
+        requests, self._requests = self._requests, []
+        lines, self._lines = self._lines, []
+        failure = None
         try:
+            self._store.add_requests(requests)
             self._store.commit()
-        except Exception as error:
+        except Exception:
+            failure = Failure()
             with contextlib.suppress(Exception):  # the first error is the one to tell
                 self._store.rollback()
-            for done in waiting:
-                done.errback(error)
-            return
-        for done in waiting:
-            done.callback(None)
+        for done, failed in waiting:
+            if failure:
+                failed(failure)
+                continue
+            try:
+                done()
+            except Exception:
+                failed(Failure())
+        if lines:
+            self._log("\n".join(lines))

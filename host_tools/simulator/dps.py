@@ -9,7 +9,7 @@ import time
 import uuid
 
 from host_tools.simulator import allocation, authority, enrollments
-from host_tools.simulator.answers import Answer, Call, Refusal, Service, etag, thumbprint
+from host_tools.simulator.answers import Answer, Call, Refusal, Service, etag
 from host_tools.simulator.attestation import attest
 from host_tools.simulator.hub import Hub
 from microdps.config import valid_registration_id
@@ -85,8 +85,8 @@ class Dps(Service):
         if wait_s := self.limits.wait_s(self.limits.registrations):
             # Inferred: the code; documented is status 429.
             raise Refusal(429, 429001, "Too many registrations.", wait_s)
-        found, enrollment = attest(call.chain, name, self.store, self.now())
-        chain = [thumbprint(cert) for cert in call.chain]
+        found, enrollment = attest(call.client, name, self.store, self.now())
+        chain = call.client.thumbprints
         if enrollment["provisioningStatus"] == "disabled":
             # As the service's MQTT answers it. Inferred: the same over HTTPS.
             disabled = {"registrationId": name, "status": "disabled"}
@@ -130,7 +130,7 @@ class Dps(Service):
         identity = {
             "kind": found[0],
             "registrationId": name,
-            "thumbprint": thumbprint(call.chain[0]),
+            "thumbprint": call.client.thumbprints[0],
             "status": device.get("status", "enabled"),
             "initialHub": initial or hub,
         }
@@ -148,7 +148,7 @@ class Dps(Service):
         if wait_s := self.limits.wait_s(self.limits.polls, name.lower()):
             # Inferred: the code; documented is status 429.
             raise Refusal(429, 429001, "Too many requests for the operation's status.", wait_s)
-        attest(call.chain, name, self.store, self.now())
+        attest(call.client, name, self.store, self.now())
         registration = self.store.registration(name)
         if not registration or not operation or registration[0] != operation:
             # Inferred: the code of an unknown operation.
@@ -171,7 +171,7 @@ class Dps(Service):
         """ "Device Registration Status Lookup": the bare state of the registration."""
         self._device_call(call, "POST", scope)
         call.json()
-        attest(call.chain, name, self.store, self.now())
+        attest(call.client, name, self.store, self.now())
         registration = self.store.registration(name)
         if not registration:
             # Inferred: the code.

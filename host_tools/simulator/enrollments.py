@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes
 
 from host_tools import sas
 from host_tools.simulator.allocation import POLICIES
-from host_tools.simulator.answers import Answer, Call, Refusal, Service, etag, thumbprint
+from host_tools.simulator.answers import Answer, Call, Refusal, Service, etag
+from host_tools.simulator.tls import thumbprint
 from microdps.config import valid_registration_id
 
 VERSIONS = (

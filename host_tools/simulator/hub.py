@@ -9,10 +9,9 @@ import base64
 import json
 from typing import Any
 
-from cryptography import x509
-
-from host_tools.simulator.answers import Answer, Call, Refusal, Service, thumbprint
+from host_tools.simulator.answers import Answer, Call, Refusal, Service
 from host_tools.simulator.attestation import enrollment_of
+from host_tools.simulator.tls import Client
 
 SERVER = {"vary": "Origin", "server": "Microsoft-HTTPAPI/2.0"}
 VERSIONS = ("2016-11-14", "2018-06-30", "2020-03-13", "2020-09-30", "2021-04-12")
@@ -101,7 +100,7 @@ class Hub(Service):
             raise Refusal(405, 405000, "Method not allowed")
         if call.query.get("api-version") not in VERSIONS:
             raise Refusal(400, 400001, "The api-version is not supported")
-        self.authorize(call.chain, device_id)
+        self.authorize(call.client, device_id)
 
     def _telemetry(self, call: Call, device_id: str) -> Answer:
         headers = {
@@ -168,20 +167,20 @@ class Hub(Service):
         if connection:
             connection.end("the device has left the hub")
 
-    def authorize(self, chain: list[x509.Certificate], device_id: str) -> None:
+    def authorize(self, client: Client, device_id: str) -> None:
         """A device may speak as itself: with the certificate that DPS gave the hub, or, if it came
         by a group, with any for its ID that the group's certificate stands behind.
         Raises Refusal.
         """
         device = self.store.device(self.host, device_id)
         try:
-            if not device or not chain:
+            if not device or not client.chain:
                 raise Refusal(401, 401002, "Unauthorized")
             if device["kind"] == "group":
-                found = enrollment_of(chain, device["registrationId"], self.store, self.now())
+                found = enrollment_of(client, device["registrationId"], self.store, self.now())
                 known = found[0] == "group"
             else:
-                known = thumbprint(chain[0]) == device["thumbprint"]
+                known = client.thumbprints[0] == device["thumbprint"]
             if not known:
                 raise Refusal(401, 401003, "Unauthorized")
         except Refusal as refusal:

@@ -13,10 +13,9 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-from host_tools.certs import common_name
 from host_tools.simulator.answers import Refusal
 from host_tools.simulator.hub import Hub
-from host_tools.simulator.tls import client_chain
+from host_tools.simulator.tls import client_of
 
 # The largest packet: a message of 256 KB, its topic and packet ID.
 PACKET = 256 * 1024 + 65540
@@ -121,6 +120,7 @@ class Connection(Protocol):
         self.server = server
         self.hub = server.hub
         self.device_id = ""
+        self.names: list[str] = []
         self._data = b""
         self._closing = False
         self._timer: Any = reactor.callLater(CONNECT_S, self._late)  # type: ignore
@@ -190,8 +190,8 @@ class Connection(Protocol):
         try:
             if host.lower() not in (own, self.hub.host) or not query.startswith("?api-version="):
                 raise Refusal(401, 401002, f"user name {user!r}")
-            chain = client_chain(self.transport.getHandle())
-            self.hub.authorize(chain, device_id)
+            client = client_of(self.transport.getHandle())
+            self.hub.authorize(client, device_id)
         except Refusal as refusal:
             self._refuse(UNAUTHORIZED, f"{refusal.code} {refusal.message}")
             return
@@ -199,7 +199,7 @@ class Connection(Protocol):
         if before:
             before.end("the device has connected anew")
         self.device_id = device_id
-        self.chain = [common_name(cert) for cert in chain]
+        self.names = client.names
         self.server.devices[device_id] = self
         self._patience_s = min(keep_alive or KEEP_ALIVE_S, KEEP_ALIVE_S) * 1.5  # 3.1.2.10
         self._timer.reset(self._patience_s)
@@ -231,9 +231,7 @@ class Connection(Protocol):
             raise ViolationError(refusal.message) from refusal
         self._record("PUBLISH", 200, "", topic)
         if quality:
-            commits.kept().addCallbacks(
-                lambda kept: self._send(Kind.PUBACK, number), self._not_kept
-            )
+            commits.then(lambda: self._send(Kind.PUBACK, number), self._not_kept)
 
     def _not_kept(self, failure: Failure) -> None:
         """A fault of the simulator itself: shown, and the message is not acknowledged."""
@@ -269,10 +267,8 @@ class Connection(Protocol):
         self.transport.write(packet(kind, body))
 
     def _record(self, what: str, status: int, why: str, topic: str = "") -> None:
-        chain = getattr(self, "chain", [])
         path = f"mqtt:{topic or self.device_id}"
-        self.hub.log(f"hub {what} {path} {why or status}")
-        self.hub.store.add_request("hub", what, path, status, chain, why)
+        self.hub.common.commits.record("hub", what, path, status, self.names, why)
 
 
 class Mqtt(Factory):

@@ -204,7 +204,10 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
 
 
 def _site(service: Service) -> Site:
-    return Site(service, BoundedRequest)
+    site = Site(service, BoundedRequest)
+    site.noisy = False
+    site.log = lambda request: None  # type: ignore  # the service has its own
+    return site
 
 
 @dataclass

@@ -59,6 +59,9 @@ ADDED = {
 REQUESTS = 20_000
 SWEEP = 1_000
 
+# How many devices' records are kept in memory as well.
+CACHED = 10_000
+
 
 class Store:
     """The simulator's state. IDs are compared without regard to case, as DPS does.
@@ -73,13 +76,18 @@ class Store:
         # Each statement is its own transaction.
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
+        # What is committed outlives this process, however that ends, but not a power cut.
+        self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(TABLES)
         for (table, column), statement in ADDED.items():
             columns = self._db.execute("SELECT name FROM pragma_table_info(?)", (table,))
             if (column,) not in columns.fetchall():
                 self._db.execute(statement)
-        # Counts what may change who is let in, so that what was judged before can be kept.
+        # Counts the changes of enrollments and CA certificates: while it stays, so does what was
+        # judged by them.
         self.generation = 0
+        self._since_sweep = SWEEP
+        self._devices: dict[tuple[str, str], dict] = {}
 
     def close(self) -> None:
         self._db.close()
@@ -93,6 +101,7 @@ class Store:
 
     def rollback(self) -> None:
         self._db.execute("ROLLBACK")
+        self._devices.clear()
 
     @contextlib.contextmanager
     def _whole(self) -> Iterator[None]:
@@ -239,7 +248,7 @@ class Store:
         self._db.execute("DELETE FROM registrations WHERE id = ?", (name.lower(),))
 
     def put_device(self, hub: str, name: str, record: dict) -> None:
-        self.generation += 1
+        self._devices.pop((hub.lower(), name), None)
         self._db.execute(
             "INSERT OR REPLACE INTO devices VALUES (?, ?, ?)",
             (hub.lower(), name, json.dumps(record)),
@@ -247,13 +256,19 @@ class Store:
 
     def device(self, hub: str, name: str) -> dict | None:
         """A hub's device. Device IDs are case-sensitive, unlike registration IDs."""
-        return self._record(
-            "SELECT record FROM devices WHERE hub = ? AND id = ?", hub.lower(), name
-        )
+        key = (hub.lower(), name)
+        if key not in self._devices:
+            record = self._record("SELECT record FROM devices WHERE hub = ? AND id = ?", *key)
+            if record is None:
+                return None
+            if len(self._devices) >= CACHED:
+                self._devices.clear()
+            self._devices[key] = record
+        return self._devices[key]
 
     def delete_device(self, hub: str, name: str) -> None:
         """Delete a hub's device, and what waits for it."""
-        self.generation += 1
+        self._devices.pop((hub.lower(), name), None)
         for table, column in (("devices", "id"), ("devicebound", "device_id")):
             self._db.execute(
                 f"DELETE FROM {table} WHERE hub = ? AND {column} = ?",  # noqa: S608
@@ -325,16 +340,21 @@ class Store:
         ):
             yield hub, device_id, json.loads(properties), body
 
-    def add_request(
-        self, service: str, method: str, path: str, status: int, chain: list[str], error: str
-    ) -> None:
-        number = self._db.execute(
+    def add_requests(self, requests: list[tuple[str, str, str, int, list[str], str]]) -> None:
+        """Keep requests: service, method, path, status, names of the chain, error."""
+        now = time.time()
+        self._db.executemany(
             "INSERT INTO requests (at, service, method, path, status, chain, error)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (time.time(), service, method, path, status, json.dumps(chain), error),
-        ).lastrowid
-        if number and number % SWEEP == 0:
-            self._db.execute("DELETE FROM requests WHERE number <= ?", (number - REQUESTS,))
+            [(now, *rest, json.dumps(chain), error) for *rest, chain, error in requests],
+        )
+        self._since_sweep += len(requests)
+        if self._since_sweep >= SWEEP:
+            self._since_sweep = 0
+            self._db.execute(
+                "DELETE FROM requests WHERE number <= (SELECT max(number) FROM requests) - ?",
+                (REQUESTS,),
+            )
 
     def requests(self) -> list[dict]:
         """The last requests in their order: at, service, method, path, status, chain, error."""

@@ -5,16 +5,20 @@ over the chain that the client sent.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
 from twisted.internet import defer, reactor
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.web.http import Request
 from zope.interface import implementer
 
-from host_tools.certs import Pair
+from host_tools.certs import Pair, common_name
 
 # IoT Hub's list (its documentation on TLS support).
 CIPHERS = (
@@ -92,10 +96,43 @@ class ServerTLS:
             reactor.callLater(0, done.callback, None)  # type: ignore
 
 
-def client_chain(connection: SSL.Connection) -> list[x509.Certificate]:
-    """The certificates that the client sent, leaf first; empty if it sent none."""
+def thumbprint(cert: x509.Certificate) -> str:
+    return cert.fingerprint(hashes.SHA256()).hex().upper()
+
+
+@dataclass
+class Client:
+    """Who is at the other end of a connection.
+
+    chain   the certificates that it sent, leaf first; empty if it sent none
+    judged  what attestation.py keeps of its judgement
+    """
+
+    chain: list[x509.Certificate]
+    judged: tuple = ()
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The common names of the chain."""
+        return [common_name(cert) for cert in self.chain]
+
+    @cached_property
+    def thumbprints(self) -> list[str]:
+        return [thumbprint(cert) for cert in self.chain]
+
+
+_clients: WeakKeyDictionary[SSL.Connection, Client] = WeakKeyDictionary()
+
+
+def client_of(connection: SSL.Connection) -> Client:
+    """The client of a connection whose handshake is done."""
+    known = _clients.get(connection)
+    if known:
+        return known
     leaf = connection.get_peer_certificate(as_cryptography=True)
     if leaf is None:
-        return []
+        return Client([])
     sent = connection.get_peer_cert_chain(as_cryptography=True) or []
-    return [leaf, *(cert for cert in sent if cert != leaf)]
+    client = Client([leaf, *(cert for cert in sent if cert != leaf)])
+    _clients[connection] = client
+    return client

@@ -10,9 +10,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from host_tools import certs
 from host_tools.certs import issue
-from host_tools.simulator.answers import Refusal, thumbprint
+from host_tools.simulator.answers import Refusal
 from host_tools.simulator.attestation import attest, enrollment_of
 from host_tools.simulator.store import Store
+from host_tools.simulator.tls import Client, thumbprint
 
 NOW = datetime.datetime.now(datetime.UTC)
 PAST = NOW - datetime.timedelta(days=60)
@@ -49,14 +50,14 @@ def chain(*pairs: certs.Pair) -> list[x509.Certificate]:
 
 def accepted(world, sent, kind, name, registration_id=NAME) -> None:
     record = {"is": f"{kind} {name}"}
-    found = attest(sent, registration_id, world.store, time.time())
+    found = attest(Client(sent), registration_id, world.store, time.time())
     assert found == ((kind, name), record)
 
 
 def refused(world, sent, message, registration_id=NAME) -> None:
     for judge in (enrollment_of, attest):
         with pytest.raises(Refusal) as caught:
-            judge(sent, registration_id, world.store, time.time())
+            judge(Client(sent), registration_id, world.store, time.time())
         refusal = caught.value
         assert (refusal.status, refusal.code, refusal.message) == (401, 401002, message)
 

@@ -1,6 +1,7 @@
 """What the simulator knows outlives it."""
 
 import contextlib
+import dataclasses
 import re
 
 import pytest
@@ -52,7 +53,7 @@ def test_everything_is_there_after_a_restart(reopened):
     store.put_registration("Device-01", "5.op", RECORD, ["AA"])
     store.put_device("Hub:1", "ä", RECORD)
     store.add_message("Hub:1", "ä", {"content-type": "x"}, b"\0\xff")
-    store.add_request("dps", "PUT", "/x", 202, ["Device-01"], "")
+    store.add_requests([("dps", "PUT", "/x", 202, ["Device-01"], "")])
     store.close()
     store = reopened()
     assert store.enrollment("individual", "dEVICE-01") == RECORD
@@ -143,8 +144,8 @@ def test_restarted_simulator_forgets_nothing(tmp_path):
     kept = {name: (first.state / name).read_bytes() for name in ("root.cert.pem", "root.key.pem")}
     key = (first.state / "connection-string.key.txt").read_text().partition(";")[2]
     with demo.simulator(tmp_path / "state") as at:
-        again = Simulator(
-            first.state, first.folder, at["dps"], at["hub"], at["id_scope"], first.root
+        again = dataclasses.replace(
+            first, dps=at["dps"], hub=at["hub"], page=at["page"], id_scope=at["id_scope"]
         )
         assert (again.id_scope, at["root"]) == (first.id_scope, str(first.root))
         assert (again.state / "connection-string.key.txt").read_text().endswith(key)
