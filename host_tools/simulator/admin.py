@@ -26,8 +26,8 @@ BODY = 128 * 1024
 def local(request: Request) -> bool:
     """Was this machine's own name asked for? Another site's page, whose name resolves to us, would
     ask for its own."""
-    host = (request.getHeader("host") or "").rsplit(":", 1)[0]
-    return host in ("localhost", "127.0.0.1", "[::1]")
+    host = (request.getHeader(b"host") or b"").rsplit(b":", 1)[0]
+    return host in (b"localhost", b"127.0.0.1", b"[::1]")
 
 
 class Admin(Resource):
@@ -113,7 +113,7 @@ class Admin(Resource):
 
 
 def _json(request: Request) -> dict:
-    if (request.getHeader("content-type") or "").partition(";")[0] != "application/json":
+    if (request.getHeader(b"content-type") or b"").partition(b";")[0] != b"application/json":
         raise Refusal(415, 415000, "the Content-Type must be application/json")
     body = request.content.read(BODY + 1)  # type: ignore[attr-defined]
     if len(body) > BODY:

@@ -16,7 +16,7 @@ from cryptography import x509
 from twisted.internet import defer, reactor, task
 from twisted.python.failure import Failure
 from twisted.web import server
-from twisted.web.http import Request
+from twisted.web.http import HTTPChannel, Request
 from twisted.web.resource import Resource
 
 from host_tools.simulator.commits import Commits
@@ -61,6 +61,21 @@ class BoundedRequest(server.Request):
     def handleContentChunk(self, data: bytes) -> None:
         room = BODY + 1 - self.content.tell()  # type: ignore[attr-defined]
         super().handleContentChunk(data[: max(0, room)])
+
+
+class Channel(HTTPChannel):
+    """HTTP/1.1, with an ear for nothing more once it has closed: Twisted's own goes on with what
+    follows a malformed request, and fails at it."""
+
+    _closing = False
+
+    def lineReceived(self, line: bytes) -> None:
+        if not self._closing:
+            super().lineReceived(line)
+
+    def loseConnection(self) -> None:
+        self._closing = True
+        super().loseConnection()
 
 
 @dataclass
@@ -111,7 +126,8 @@ class Call:
         return body
 
     def header(self, name: str) -> str | None:
-        return self.request.getHeader(name)
+        value = self.request.getHeader(name.encode())  # as text, it would have to be UTF-8
+        return None if value is None else value.decode("latin-1")
 
 
 def timestamp(at: float) -> str:

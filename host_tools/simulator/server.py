@@ -17,7 +17,7 @@ from twisted.web.server import Site
 from host_tools import ToolError, certs
 from host_tools.simulator import dps, enrollments, hub, mqtt
 from host_tools.simulator.admin import Admin
-from host_tools.simulator.answers import BoundedRequest, Common, Service
+from host_tools.simulator.answers import BoundedRequest, Channel, Common, Service
 from host_tools.simulator.faults import Faults
 from host_tools.simulator.limits import Limits
 from host_tools.simulator.page import Page
@@ -206,6 +206,7 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
 def _site(service: Service) -> Site:
     site = Site(service, BoundedRequest)
     site.noisy = False
+    site.protocol = Channel  # type: ignore[assignment]
     site.log = lambda request: None  # type: ignore  # the service has its own
     return site
 
