@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from host_tools.simulator.faults import KINDS, OPTIONS, SERVICES, parse
-from host_tools.simulator.hub import ERRORS
-from host_tools.simulator.server import Settings
+from host_tools.simulator.settings import ERRORS, Settings
 from microdps.http import split_host
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import run_code
 from host_tools import CHECKOUT, interpreter
 from host_tools.__main__ import parser
-from host_tools.simulator.server import Settings
+from host_tools.simulator.settings import Settings
 
 READMES = [
     path

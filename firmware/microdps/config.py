@@ -15,6 +15,8 @@ watchdog_s       seconds without a step after which the board is reset; 0: never
 
 import json
 
+from micropython import const
+
 from microdps.errors import ConfigError
 from microdps.http import split_host
 
@@ -31,23 +33,43 @@ KEYS: dict = {
     "led": ((int,), -1),
     "watchdog_s": ((int,), 120),
 }
+# Where the configuration is without a file, and the most bytes that it has.
+NVS = "nvs:microdps/config"
+_LIMIT = const(4096)
+
 LOGS = ("info", "error")
 TRANSPORTS = ("auto", "https", "mqtt")
 
 
 def load(path: str = "config.json") -> dict:
-    """Read and check the configuration → dict with all of KEYS.
+    """Read and check the configuration, of the file, else the blob "config" of the ESP32's
+    non-volatile storage → dict with all of KEYS.
 
-    Raises ConfigError, which names the key, or the file if it cannot be read.
+    Raises ConfigError, which names the key, or the file if there is neither.
     """
     try:
-        with open(path) as file:
-            given = json.load(file)
-    except OSError:
-        raise ConfigError("missing", path)
+        try:
+            with open(path) as file:
+                given = json.load(file)
+        except OSError:
+            path, given = _load_nvs(path)
     except ValueError:  # a UnicodeError is one
         raise ConfigError("json", path)
     return check(given, path)
+
+
+def _load_nvs(path: str):
+    """Its name, and the configuration. Raises ConfigError if it is not there."""
+    from microdps.board import read_blob
+
+    try:
+        blob = read_blob(NVS, _LIMIT)
+    except (ImportError, OSError):  # no ESP32, or no such blob
+        raise ConfigError("missing", path)
+    try:
+        return NVS, json.loads(blob or b"")
+    except ValueError:
+        raise ConfigError("json", NVS)
 
 
 def check(given: dict, path: str = "config.json") -> dict:

@@ -17,7 +17,7 @@ from microdps import backoff, certificate, state
 from microdps.errors import IdentityError, LinkError, ServiceError
 from microdps.identity import Identity
 
-_NAMESPACES = {"a": "microdps", "b": "microdps_b"}
+NAMESPACES = {"a": "microdps", "b": "microdps_b"}
 
 # Failures of a trial for other reasons, a lost network for one, until the old identity goes on.
 _PATIENCE = const(3)
@@ -33,7 +33,7 @@ def load(slot: str) -> Identity:
             raise
         missing = error
     try:
-        return Identity.from_nvs(_NAMESPACES[slot])
+        return Identity.from_nvs(NAMESPACES[slot])
     except ImportError:  # no ESP32
         raise missing
     except IdentityError as error:

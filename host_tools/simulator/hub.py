@@ -15,7 +15,6 @@ from host_tools.simulator.tls import Client
 
 SERVER = {"vary": "Origin", "server": "Microsoft-HTTPAPI/2.0"}
 VERSIONS = ("2016-11-14", "2018-06-30", "2020-03-13", "2020-09-30", "2021-04-12")
-ERRORS = ("legacy", "new")
 
 # The names of a legacy error body, by errorCode, else by status.
 NAMES = {

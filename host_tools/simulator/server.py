@@ -6,7 +6,7 @@ import ipaddress
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -21,6 +21,7 @@ from host_tools.simulator.answers import BoundedRequest, Channel, Common, Servic
 from host_tools.simulator.faults import Faults
 from host_tools.simulator.limits import Limits
 from host_tools.simulator.page import Page
+from host_tools.simulator.settings import Settings
 from host_tools.simulator.store import Store
 from host_tools.simulator.tls import ServerTLS
 
@@ -39,26 +40,6 @@ SERVER_DAYS = 30
 
 # How many connections may wait to be accepted.
 BACKLOG = 1024
-
-
-@dataclass
-class Settings:
-    """What `microdps simulate` is given."""
-
-    state: Path
-    host: str = "localhost"
-    id_scope: str | None = None
-    dps_port: int = 8443
-    hub_port: int = 8444
-    page_port: int = 8442
-    hubs: int = 1
-    late: str = ""
-    errors: str = "legacy"
-    retry_after_s: int = 3
-    assign_after_s: float = 1.0
-    limits: bool = True
-    faults: list[str] = field(default_factory=list)
-    seed: int = 0
 
 
 @dataclass

@@ -49,6 +49,10 @@ def test_every_verb_is_there():
         ("simulate",),
         ("run",),
         ("demo",),
+        ("image",),
+        ("flash",),
+        ("deploy",),
+        ("virtual-board",),
         ("live-check",),
         ("status",),
         ("reset",),
@@ -59,6 +63,9 @@ def test_every_verb_is_there():
         ("certs", "chain"),
         ("enroll", "individual"),
         ("enroll", "group"),
+        ("image", "program"),
+        ("image", "device"),
+        ("image", "merge"),
     }
 
 

@@ -1,10 +1,12 @@
 """config.json: every broken one says which key and why."""
 
 import os
+import sys
 
 from harness import raised
 from microdps import config
 from microdps.errors import ConfigError
+from test_identity_nvs import BLOBS, Module
 
 LEAST = {"id_scope": "0ne00111111", "registration_id": "device-01"}
 FILE = "config-under-test.json"
@@ -107,6 +109,42 @@ def test_each_wrong_value_names_its_key():
         assert isinstance(error, ConfigError), key
         assert error.args == (why, "c: " + key), (key, value, error.args)
         assert key in str(error)
+
+
+def load_nvs(blob):
+    """The configuration of a board that has no file → its dict."""
+    BLOBS["microdps"] = {"config": blob}
+    before = sys.modules.get("esp32")
+    sys.modules["esp32"] = Module
+    try:
+        return config.load("no-such-file.json")
+    finally:
+        if before:
+            sys.modules["esp32"] = before
+        else:
+            del sys.modules["esp32"]
+        del BLOBS["microdps"]
+
+
+def test_configuration_in_nvs():
+    text = b'{"id_scope": "0ne00111111", "registration_id": "device-01"}'
+    assert load_nvs(text)["registration_id"] == "device-01"
+    assert load_nvs(text + b" " * 2000)["registration_id"] == "device-01"
+    for blob, why in (
+        (b"{", ("json", "nvs:microdps/config")),
+        (b"", ("json", "nvs:microdps/config")),
+        (b"\xff", ("json", "nvs:microdps/config")),
+        (text + b" " * 5000, ("json", "nvs:microdps/config")),
+        (b"{}", ("missing-key", "nvs:microdps/config: id_scope")),
+    ):
+        assert raised(load_nvs, blob).args in (
+            why,
+            ("missing-key", "nvs:microdps/config: registration_id"),
+        ), blob
+
+
+def test_neither_file_nor_esp32():
+    assert raised(config.load, "no-such-file.json").args == ("missing", "no-such-file.json")
 
 
 def test_registration_ids():

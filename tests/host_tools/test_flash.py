@@ -1,0 +1,313 @@
+"""microdps flash, with the real esptool against a mock of the chip's boot loader."""
+
+import fcntl
+import json
+import os
+import re
+import select
+import socket
+import subprocess
+import sys
+import threading
+import tty
+from pathlib import Path
+
+import pytest
+
+from host_tools import boards, config, flash, image
+from host_tools.boards import MEGABYTE as MB
+from tests.host_tools.virtual_board.boards import VirtualBoard
+
+START_S = 30
+TIMEOUT_S = 120
+PROGRAM_AT = 0x200000
+NVS_AT, NVS_SIZE = 0x9000, 0x6000
+
+
+class Mock:
+    """esp32-mock-bootloader, a process of its own, with flash of its own."""
+
+    def __init__(self, folder, chip="esp32"):
+        self.folder = folder
+        folder.mkdir()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            number = free.getsockname()[1]
+        self.port = f"socket://127.0.0.1:{number}"
+        self.process = subprocess.Popen(
+            [Path(sys.executable).parent / "esp32-mock-bootloader", "run"]
+            + ["--chip", chip, "--port", str(number)],
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        while True:
+            ready, _, _ = select.select([self.process.stdout], [], [], START_S)
+            line = self.process.stdout.readline() if ready else b""
+            assert line, "the mock boot loader did not start"
+            if re.search(rb"listening|:%d" % number, line, re.IGNORECASE):
+                break
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Read flash with the real esptool."""
+        path = self.folder / "read.bin"
+        command = [sys.executable, "-m", "esptool", "--port", self.port, "--no-stub"]
+        command += ["--after", "no-reset", "read-flash", hex(offset), hex(size), path]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=TIMEOUT_S)
+        return path.read_bytes()
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def mock(tmp_path):
+    """Make mock boards → a function."""
+    made = []
+
+    def make(chip="esp32"):
+        made.append(Mock(tmp_path / f"mock-{len(made)}", chip))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def make_device(folder, simulator, name, **settings):
+    """A device's folder as `microdps config` makes it."""
+    config.write_identity(folder, simulator.device(name).parent.parent, str(simulator.root))
+    fixed = {
+        "id_scope": simulator.id_scope,
+        "registration_id": name,
+        "host": simulator.dps,
+        "interval_s": 0.05,
+        "messages": 3,
+    }
+    config.write_config(folder, fixed | settings)
+    return folder
+
+
+@pytest.fixture
+def devices(simulator, tmp_path):
+    """A folder with three devices' folders."""
+    for number in range(3):
+        name = f"flash-{number}"
+        make_device(tmp_path / "devices" / name, simulator, name)
+    return tmp_path / "devices"
+
+
+@pytest.fixture
+def run(command, tmp_path):
+    """Run `microdps flash` with a record of the test's own."""
+
+    def call(*arguments, board="ESP32_GENERIC"):
+        record = tmp_path / "flashed.jsonl"
+        return command("flash", *arguments, "--board", board, "--record", record)
+
+    call.record = lambda: [
+        json.loads(line) for line in (tmp_path / "flashed.jsonl").read_text().splitlines()
+    ]
+    return call
+
+
+def nvs_of(folder) -> bytes:
+    return image.nvs(image.device_blobs(folder), NVS_SIZE)
+
+
+def test_program_and_identity_are_flashed_read_back_and_booted(
+    simulator, devices, mock, run, tmp_path
+):
+    board, folder = mock(), devices / "flash-0"
+    done = run(board.port, "--device", folder)
+    assert (done.code, done.err) == (0, "")
+    program = image.littlefs(image.program_files(), 2 * MB, 4096)
+    total = len(program) + NVS_SIZE
+    assert re.search(rf"flash-0 is on ([0-9a-f]{{2}}:){{5}}[0-9a-f]{{2}}, {total} bytes", done.out)
+    flash_file = tmp_path / "booted" / "board.flash"
+    flash_file.parent.mkdir()
+    flash_file.write_bytes(board.read(PROGRAM_AT, len(program)).ljust(2 * MB, b"\xff"))
+    (flash_file.parent / "nvs.bin").write_bytes(board.read(NVS_AT, NVS_SIZE))
+    with VirtualBoard(flash_file) as virtual:
+        shown = virtual.until("done: 3 messages sent", reset=True)
+    assert "as flash-0" in shown
+    (entry,) = run.record()
+    assert (entry["registration_id"], entry["result"]) == ("flash-0", "flashed")
+    assert entry["bytes"] == total
+    assert re.fullmatch("[0-9a-f]{40}", entry["thumbprint"])
+    assert entry["utc"].endswith("Z")
+
+
+def test_second_device_of_a_board_gets_its_identity_only(devices, mock, run):
+    """The bytes of each device after the first are those of its NVS image."""
+    board = mock()
+    run(board.port, "--device", devices / "flash-0")
+    done = run(board.port, "--device", devices / "flash-1", "--again")
+    assert f", {NVS_SIZE} bytes" in done.out
+    assert board.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-1")
+    assert run.record()[1]["bytes"] == NVS_SIZE
+
+
+def test_board_that_has_the_program_from_elsewhere_gets_its_identity_only(devices, mock, run):
+    board = mock()
+    program = image.littlefs(image.program_files(), 2 * MB, 4096)
+    path = board.folder / "program.bin"
+    path.write_bytes(program)
+    command = [sys.executable, "-m", "esptool", "--port", board.port, "write-flash"]
+    subprocess.run([*command, hex(PROGRAM_AT), path], check=True, stdout=subprocess.DEVNULL)
+    assert f", {NVS_SIZE} bytes" in run(board.port, "--device", devices / "flash-0").out
+
+
+def test_several_ports_at_once_and_the_next_run_goes_on(devices, mock, run):
+    first, second = mock(), mock()
+    done = run(first.port, second.port, "--devices", devices)
+    assert done.code == 0, done.err
+    names = [re.search(r": (flash-\d) is on", line)[1] for line in done.out.splitlines()]
+    assert names == ["flash-0", "flash-1"]
+    assert first.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-0")
+    assert second.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-1")
+    done = run(first.port, second.port, "--devices", devices, "--again")
+    assert [line.split()[1] for line in done.out.splitlines()] == ["flash-2"]
+    done = run(first.port, "--devices", devices)
+    assert "all devices have their boards" in done.out
+
+
+def test_one_port_that_fails_does_not_stop_the_others(devices, mock, run):
+    board = mock()
+    done = run("socket://127.0.0.1:1", board.port, "--devices", devices)
+    assert done.code == 1
+    assert "socket://127.0.0.1:1" in done.err
+    assert "flash-1 is on" in done.out
+    results = {entry["registration_id"]: entry["result"] for entry in run.record()}
+    assert results["flash-1"] == "flashed"
+    assert results["flash-0"] != "flashed"
+    done = run(board.port, "--devices", devices, "--again")
+    assert "flash-0 is on" in done.out
+
+
+def test_board_that_is_another_device_is_refused(devices, mock, run):
+    board = mock()
+    run(board.port, "--device", devices / "flash-0")
+    refusal = run(board.port, "--device", devices / "flash-1").refusal
+    assert "is flash-0 already" in refusal
+    assert board.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-0")
+    assert run(board.port, "--device", devices / "flash-0").code == 0
+
+
+def test_wrong_chip_is_refused_and_nothing_written(devices, mock, run):
+    board = mock("esp32c3")
+    refusal = run(board.port, "--device", devices / "flash-0").refusal
+    assert "has an ESP32-C3" in refusal
+    assert "--board" in refusal
+    assert set(board.read(NVS_AT, NVS_SIZE)) == {0xFF}
+
+
+def test_esp32c3(devices, mock, run):
+    board = mock("esp32c3")
+    done = run(board.port, "--device", devices / "flash-0", board="ESP32_GENERIC_C3")
+    assert done.code == 0, done.err
+    assert board.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-0")
+
+
+def test_keys_are_deleted_once_a_board_has_them(devices, mock, run):
+    board, key = mock(), devices / "flash-0" / "identity" / "a" / "key.der"
+    run("socket://127.0.0.1:1", "--device", devices / "flash-0", "--delete-keys")
+    assert key.exists()
+    assert run(board.port, "--device", devices / "flash-0", "--delete-keys").code == 0
+    assert not key.exists()
+
+
+# pyserial does not close a socket whose other end has gone.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_cable_pulled_in_the_middle(devices, mock, run, monkeypatch):
+    """The board ends while it is written; a second run finishes the job."""
+    board = mock()
+    write = flash.Loader.write
+
+    def pull(loader, parts):
+        board.process.kill()
+        board.process.wait()
+        write(loader, parts)
+
+    monkeypatch.setattr(flash.Loader, "write", pull)
+    refusal = run(board.port, "--device", devices / "flash-0").refusal
+    assert "broke off" in refusal
+    assert "flash again" in refusal
+    monkeypatch.undo()
+    assert run(mock().port, "--device", devices / "flash-0").code == 0
+    assert [entry["result"] == "flashed" for entry in run.record()] == [False, True]
+
+
+def test_port_that_is_none(devices, run):
+    assert "is no port" in run("/dev/ttyNOWHERE0", "--device", devices / "flash-0").refusal
+
+
+def test_port_that_is_used_by_another_program(devices, run):
+    here, there = os.openpty()
+    try:
+        fcntl.flock(there, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert "used by another" in run(os.ttyname(there), "--device", devices / "flash-0").refusal
+    finally:
+        os.close(here)
+        os.close(there)
+
+
+def test_no_board_at_the_port(devices, run):
+    """A port, and nothing at its other end."""
+    here, there = os.openpty()
+    try:
+        tty.setraw(there)
+        assert (
+            "no board answers" in run(os.ttyname(there), "--device", devices / "flash-0").refusal
+        )
+    finally:
+        os.close(here)
+        os.close(there)
+
+
+def test_device_that_a_board_could_not_use_is_found_before(devices, mock, run):
+    (devices / "flash-0" / "identity" / "a" / "cert.der").write_bytes(b"x")
+    board = mock()
+    assert "microdps check" in run(board.port, "--device", devices / "flash-0").refusal
+    assert set(board.read(NVS_AT, NVS_SIZE)) == {0xFF}
+
+
+def test_wrong_usage(devices, run, tmp_path):
+    assert "one port" in run("a", "b", "--device", devices / "flash-0").refusal
+    assert "has no devices' folders" in run("a", "--devices", tmp_path / "none").refusal
+    assert "there is no board" in run("a", "--device", devices / "flash-0", board="X").refusal
+    assert run("a").code == 2
+
+
+def test_record_that_was_cut_off_is_read_and_one_that_is_none_is_told(tmp_path):
+    path = tmp_path / "record.jsonl"
+    record = flash.Record(path)
+    entry = flash.Entry("2026-11-26T00:00:00Z", "a", "m", "t", "p", 1, "flashed")
+    record.add(entry)
+    path.write_text(path.read_text() + '{"utc": "2026')
+    again = flash.Record(path)
+    assert again.done() == {"a"}
+    again.add(entry)
+    assert len(flash.Record(path).entries) == 2
+    path.write_text("no record\n" + path.read_text())
+    with pytest.raises(flash.ToolError, match="line 1, is no record"):
+        flash.Record(path)
+
+
+def test_fetch_without_mpflash_says_what_to_do(devices, run, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    refusal = run("a", "--device", devices / "flash-0", "--fetch", "1.27.0").refusal
+    assert "pip install mpflash" in refusal
+
+
+def test_fetch_asks_mpflash_for_the_board(tmp_path, monkeypatch):
+    """A stand-in for mpflash, which needs the internet."""
+    script = tmp_path / "mpflash"
+    script.write_text('#!/bin/sh\nprintf x > "$MPFLASH_FIRMWARE/$5-v$3.bin"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = flash.fetch("1.27.0", boards.load("ESP32_GENERIC-SPIRAM"), tmp_path / "got")
+    assert found.name == "ESP32_GENERIC-SPIRAM-v1.27.0.bin"
