@@ -21,6 +21,7 @@ class Board:
     firmware  where MicroPython's .bin goes
     sizes     of flash that it is sold with, the usual one first
     led       GPIO number of its LED; None: it has none that the program can drive
+    rsa_ms    bits of an RSA key → the most that one operation with it takes, where that is known
     """
 
     name: str
@@ -36,6 +37,7 @@ class Board:
     block_size: int
     size_to_1_25: int
     led: int | None
+    rsa_ms: dict[int, int]
     notes: list[str]
 
     def flash_size(self, given: str | None) -> int:
@@ -98,5 +100,6 @@ def load(name: str) -> Board:
         block_size=data["filesystem"]["block_size"],
         size_to_1_25=data["filesystem"]["size_to_1_25"],
         led=data.get("led"),
+        rsa_ms={int(bits): ms for bits, ms in data.get("rsa_ms", {}).items()},
         notes=data["notes"],
     )

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from host_tools import boards
 from host_tools.certs import common_name, for_clients, load_certs, signed_by
 from host_tools.config import AZURE_ROOTS, add_device, slot_folder
 from microdps import config
@@ -37,10 +38,16 @@ class Finding:
         return f"{'error' if self.fatal else 'note'}: {self.text}"
 
 
-def check(folder: Path, slot: str = "a", enrolled: Path | None = None) -> list[Finding]:
+def check(
+    folder: Path,
+    slot: str = "a",
+    enrolled: Path | None = None,
+    board: boards.Board | None = None,
+) -> list[Finding]:
     """What a board with this folder would meet → findings, none if all is well.
 
     enrolled  the certificate that the enrollment has: the device's own, or an issuer's
+    board     what it is meant for, if that is known
     """
     findings = []
     settings: dict = {}
@@ -59,13 +66,18 @@ def check(folder: Path, slot: str = "a", enrolled: Path | None = None) -> list[F
         text = f"{folder}: a certificate cannot be read ({error}): convert it anew"
         findings.append(Finding(True, text))
         return findings
-    findings += _leaf(chain[0], settings.get("registration_id"))
+    findings += _leaf(chain[0], settings.get("registration_id"), board)
+    if board and settings and not settings["wifi"]:
+        text = "config.json has no wifi, and a board joins no network without: give --wifi-ssid"
+        findings.append(Finding(True, text))
     findings += _chain(chain, enrolled)
     findings += _roots(roots, settings.get("host"))
     return findings
 
 
-def _leaf(leaf: x509.Certificate, registration_id: str | None) -> Iterator[Finding]:
+def _leaf(
+    leaf: x509.Certificate, registration_id: str | None, board: boards.Board | None
+) -> Iterator[Finding]:
     name = common_name(leaf)
     if registration_id and name.lower() != registration_id.lower():
         yield Finding(
@@ -85,10 +97,12 @@ def _leaf(leaf: x509.Certificate, registration_id: str | None) -> Iterator[Findi
             )
     key = leaf.public_key()
     if isinstance(key, rsa.RSAPublicKey):
+        ms = board.rsa_ms.get(key.key_size) if board else None
+        costs = f"up to {ms / 1000} s on {board.name}" if board and ms else "a board seconds"
         yield Finding(
             False,
-            f"an RSA key of {key.key_size} bits costs a board seconds in each handshake: EC P-256"
-            " is quicker",
+            f"an RSA key of {key.key_size} bits costs {costs} in each handshake: EC P-256 is"
+            " quicker",
         )
     elif not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in (
         "secp256r1",
@@ -150,11 +164,13 @@ def add_parser(verbs) -> None:
     verb.add_argument(
         "--enrolled", type=Path, help="the certificate that the enrollment has, PEM or DER"
     )
+    verb.add_argument("--board", metavar="BOARD", help="that it is meant for")
     verb.set_defaults(function=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
-    findings = check(args.folder, args.slot, args.enrolled)
+    board = boards.load(args.board) if args.board else None
+    findings = check(args.folder, args.slot, args.enrolled, board)
     for finding in findings:
         print(finding)
     if any(finding.fatal for finding in findings):

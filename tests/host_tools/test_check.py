@@ -109,3 +109,15 @@ def test_extension_that_cannot_be_read_is_a_finding(command, make):
     done = command("check", path.parents[2])
     assert done.code == 1
     assert "the certificate's extensions cannot be read" in done.out
+
+
+def test_board_needs_wifi_and_time_for_rsa(command, make):
+    folder = make(key_type="rsa-4096")
+    done = command("check", folder, "--board", "ESP32_GENERIC")
+    assert done.code == 1
+    assert "config.json has no wifi" in done.out
+    wifi = {"wifi": {"ssid": "home", "password": "x"}}
+    done = command("check", make(key_type="rsa-4096", settings=wifi), "--board", "ESP32_GENERIC")
+    assert done.code == 0
+    assert "an RSA key of 4096 bits costs up to 1.9 s on ESP32_GENERIC" in done.out
+    assert "there is no board" in command("check", folder, "--board", "ESP8266").refusal
