@@ -6,20 +6,39 @@ import sys
 
 from host_tools import (
     ToolError,
-    certs,
+    certs_verbs,
     check,
     config,
     demo,
+    deploy,
     enroll,
     explain,
+    flash,
+    image,
     live_check,
     run,
     simulate,
     status,
+    virtual_board,
 )
 from microdps.errors import Error
 
-VERBS = (certs, enroll, config, check, simulate, run, demo, live_check, status, explain)
+VERBS = (
+    certs_verbs,
+    enroll,
+    config,
+    check,
+    simulate,
+    run,
+    demo,
+    image,
+    flash,
+    deploy,
+    live_check,
+    status,
+    virtual_board,
+    explain,
+)
 
 
 class Help(argparse.HelpFormatter):

@@ -1,10 +1,9 @@
-"""microdps certs: make the certificates of devices and of their issuers.
+"""The certificates of devices and of their issuers: making, reading and writing them.
 
 PEM for people and for Azure, DER for the device: key.der as SEC1 or PKCS#1, cert.der as the leaf
 followed by its issuers without the root (firmware/microdps/identity.py reads it).
 """
 
-import argparse
 import datetime
 import os
 from collections.abc import Callable
@@ -12,22 +11,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_der_private_key,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from host_tools import ToolError
 from microdps.config import valid_registration_id
+from microdps.errors import IdentityError
+from microdps.identity import split
 
 KEY_TYPES: dict[str, Callable[[], "PrivateKey"]] = {
     "ec-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "ec-p384": lambda: ec.generate_private_key(ec.SECP384R1()),
     "rsa-2048": lambda: rsa.generate_private_key(65537, 2048),
     "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
 }
@@ -38,6 +42,9 @@ LEAST_DAYS = 0.01  # some 14 minutes, of which 5 lie in the past
 
 # A common name has at most 64 characters (X.520, ub-common-name).
 COMMON_NAME = 64
+
+# Where the pass-phrase of keys comes from, unless from a file.
+PASSPHRASE = "MICRODPS_KEY_PASSPHRASE"  # noqa: S105  the variable's name
 
 # Parts of the names of files that others must not read.
 SECRET = {"key", "config"}
@@ -64,8 +71,9 @@ def issue(
     usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.CLIENT_AUTH,
     hosts: tuple[x509.GeneralName, ...] = (),
     start: datetime.datetime | None = None,
+    key: "PrivateKey | None" = None,
 ) -> Pair:
-    """Make a key and a certificate for it.
+    """Make a certificate, and a key for it if none is given.
 
     name    common name of the subject
     issuer  who signs it; None: it signs itself
@@ -73,7 +81,7 @@ def issue(
     usage   extended key usage of a certificate that is no CA's
     hosts   subject alternative names
     """
-    key = KEY_TYPES[key_type]()
+    key = key or KEY_TYPES[key_type]()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     start = start or datetime.datetime.now(datetime.UTC) - BACKDATE
     signer = issuer.key if issuer else key
@@ -109,11 +117,15 @@ def issue(
         builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     if hosts:
         builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-    return Pair(builder.sign(signer, hashes.SHA256()), key)
+    # NIST SP 800-57: a digest as strong as the curve.
+    strong = isinstance(signer, ec.EllipticCurvePrivateKey) and signer.key_size > 256
+    return Pair(builder.sign(signer, hashes.SHA384() if strong else hashes.SHA256()), key)
 
 
-def key_pem(pair: Pair) -> bytes:
-    return pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def key_pem(pair: Pair, passphrase: bytes | None = None) -> bytes:
+    """The key for people and openssl; encrypted if there is a pass-phrase."""
+    encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    return pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
 def key_der(pair: Pair) -> bytes:
@@ -155,10 +167,19 @@ def write_new(folder: Path, files: dict[str, bytes], force: bool = False) -> Non
         raise ToolError(f"cannot write to {folder}: {error.strerror}") from error
 
 
-def device_files(pair: Pair, issuers: list[x509.Certificate]) -> dict[str, bytes]:
-    """What a device's folder holds; issuers go with the leaf, and are without the root."""
+# The files of a device's folder: those of device_files().
+FILES = ("key.pem", "cert.pem", "full-chain.pem", "key.der", "cert.der")
+
+
+def device_files(
+    pair: Pair, issuers: list[x509.Certificate], passphrase: bytes | None = None
+) -> dict[str, bytes]:
+    """What a device's folder holds; issuers go with the leaf, and are without the root.
+
+    passphrase  encrypts key.pem; never key.der, for MicroPython reads no encrypted key
+    """
     return {
-        "key.pem": key_pem(pair),
+        "key.pem": key_pem(pair, passphrase),
         "cert.pem": pem(pair.cert),
         "full-chain.pem": pem(pair.cert, *issuers),
         "key.der": key_der(pair),
@@ -166,34 +187,68 @@ def device_files(pair: Pair, issuers: list[x509.Certificate]) -> dict[str, bytes
     }
 
 
-def self_signed(name: str, out: Path, key_type: str, days: float, force: bool) -> Path:
-    """Make a self-signed device certificate in out/name → that folder."""
+def self_signed(
+    name: str,
+    out: Path,
+    key_type: str,
+    days: float,
+    force: bool,
+    passphrase: bytes | None = None,
+    encrypt: bool = False,
+) -> Path:
+    """Make a self-signed device certificate in out/name → that folder.
+
+    encrypt  key.pem, by the pass-phrase
+    """
     folder = out / checked(name)
-    write_new(folder, device_files(issue(name, key_type=key_type, days=days), []), force)
+    pair = issue(name, key_type=key_type, days=days)
+    write_new(folder, device_files(pair, [], passphrase if encrypt else None), force)
     return folder
 
 
-def chain(name: str, out: Path, key_type: str, days: float, force: bool) -> Path:
+def chain(
+    name: str,
+    out: Path,
+    key_type: str,
+    days: float,
+    force: bool,
+    passphrase: bytes | None = None,
+    encrypt: bool = False,
+) -> Path:
     """Make a device certificate in out/name, signed by the intermediate in out → that folder.
 
-    The root and the intermediate are made if they are not there, and never replaced: other
-    devices depend on them. A root that is kept elsewhere is not missed.
+    passphrase  opens the intermediate's key, if that is encrypted
+    encrypt     what is written of keys in PEM, by the pass-phrase
     """
     folder = out / checked(name)
     if folder.exists() and not force:
         raise ToolError(f"{folder} is there already: give --force to replace it")
+    intermediate = authorities(out, key_type, passphrase, encrypt)
+    device = issue(name, intermediate, key_type=key_type, days=days)
+    files = device_files(device, [intermediate.cert], passphrase if encrypt else None)
+    write_new(folder, files, force)
+    return folder
+
+
+def authorities(
+    out: Path, key_type: str, passphrase: bytes | None = None, encrypt: bool = False
+) -> Pair:
+    """The intermediate in out, which signs devices' certificates.
+
+    It and the root are made if they are not there, and never replaced: other devices depend on
+    them. A root that is kept elsewhere is not missed. Raises ToolError if they do not fit.
+    """
+    secret = passphrase if encrypt else None
     root = None
     if any(out.glob("root.*.pem")) or not any(out.glob("intermediate.*.pem")):
-        root = _authority(out, "root", "microdps test root", None, key_type)
-    intermediate = _authority(out, "intermediate", "microdps test intermediate", root, key_type)
+        root = _authority(out, "root", None, key_type, passphrase, secret)
+    intermediate = _authority(out, "intermediate", root, key_type, passphrase, secret)
     if root and not signed_by(intermediate.cert, root.cert):
         raise ToolError(
             f"the intermediate in {out} was not signed by the root there: put back the root that"
             " belongs to it, or take away both"
         )
-    device = issue(name, intermediate, key_type=key_type, days=days)
-    write_new(folder, device_files(device, [intermediate.cert]), force)
-    return folder
+    return intermediate
 
 
 def common_name(cert: x509.Certificate) -> str:
@@ -224,36 +279,80 @@ def signed_by(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _authority(out: Path, stem: str, name: str, issuer: Pair | None, key_type: str) -> Pair:
-    """The CA of that name in out, made if it is not there."""
+def _authority(
+    out: Path,
+    stem: str,
+    issuer: Pair | None,
+    key_type: str,
+    passphrase: bytes | None,
+    secret: bytes | None,
+) -> Pair:
+    """The CA of that name in out, made if it is not there, its key encrypted by the secret."""
     cert_name, key_name = f"{stem}.cert.pem", f"{stem}.key.pem"
     if (out / cert_name).exists() or (out / key_name).exists():
-        return load_pair(out / cert_name, out / key_name)
-    made = issue(name, issuer, key_type=key_type, days=CA_DAYS, ca=True)
-    write_new(out, {key_name: key_pem(made), cert_name: pem(made.cert)})
+        return load_pair(out / cert_name, out / key_name, passphrase)
+    made = issue(f"microdps test {stem}", issuer, key_type=key_type, days=CA_DAYS, ca=True)
+    write_new(out, {key_name: key_pem(made, secret), cert_name: pem(made.cert)})
     return made
 
 
-def load_pair(cert: Path, key: Path) -> Pair:
+def load_pair(cert: Path, key: Path, passphrase: bytes | None = None) -> Pair:
     """Read a certificate and its key. Raises ToolError if one is missing or they do not match."""
-    try:
-        private = load_pem_private_key(key.read_bytes(), None)
-    except (OSError, TypeError, ValueError) as error:
-        raise ToolError(f"cannot read the private key {key}: {error}") from error
-    pair = Pair(load_certs(cert)[0], private)  # type: ignore[arg-type]
+    private = load_key(key, passphrase)
+    pair = Pair(load_certs(cert)[0], private)
     if pair.cert.public_key() != private.public_key():
         raise ToolError(f"{key} is not the key of {cert}: put back the pair that belongs together")
     return pair
 
 
+def load_key(path: Path, passphrase: bytes | None = None) -> "PrivateKey":
+    """Read a private key, PEM or DER, RSA or EC. Raises ToolError."""
+    try:
+        data = path.read_bytes()
+        load = load_pem_private_key if b"-----BEGIN" in data else load_der_private_key
+        try:
+            key = load(data, passphrase)
+        except TypeError:
+            if passphrase is None:
+                raise ToolError(
+                    f"{path} is encrypted: set {PASSPHRASE}, or give --passphrase-file"
+                ) from None
+            key = load(data, None)  # it is not encrypted, and needs no pass-phrase
+    except OSError as error:
+        raise ToolError(f"cannot read the private key {path}: {error.strerror}") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        why = "the pass-phrase does not open it, or it is none" if passphrase else str(error)
+        raise ToolError(f"cannot read the private key {path}: {why}") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise ToolError(f"{path} is neither an RSA nor an EC key, which Azure takes: make another")
+    return key
+
+
+def read_passphrase(file: Path | None) -> bytes | None:
+    """From the first line of the file, else from the environment; None if there is none.
+
+    Raises ToolError if the file cannot be read, or is empty.
+    """
+    if file is None:
+        return os.environ.get(PASSPHRASE, "").encode() or None
+    try:
+        text = file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
+    except OSError as error:
+        raise ToolError(f"cannot read the pass-phrase from {file}: {error.strerror}") from error
+    if not text:
+        raise ToolError(f"{file} is empty: put the pass-phrase into its first line")
+    return text
+
+
 def load_certs(path: Path) -> list[x509.Certificate]:
-    """Read the certificates of a PEM or DER file, at least one. Raises ToolError."""
+    """Read the certificates of a file, at least one: PEM, or DER one after the other as in the
+    device's cert.der. Raises ToolError."""
     try:
         data = path.read_bytes()
         if b"-----BEGIN" in data:
             return x509.load_pem_x509_certificates(data)
-        return [x509.load_der_x509_certificate(data)]
-    except (OSError, ValueError) as error:
+        return [x509.load_der_x509_certificate(cert) for cert in split(data, str(path))]
+    except (OSError, ValueError, IdentityError) as error:
         raise ToolError(f"cannot read a certificate from {path}: {error}") from error
 
 
@@ -265,47 +364,3 @@ def checked(registration_id: str) -> str:
             " - . _ : with a letter, a digit or a dash at the end"
         )
     return registration_id
-
-
-def add_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "certs",
-        help="make certificates",
-        description=__doc__.split("\n")[0],
-        epilog="example: microdps certs chain device-01 --out certs",
-    )
-    kinds = verb.add_subparsers(title="kinds", metavar="KIND", required=True)
-    for name, function, text, scenario in (
-        ("self-signed", self_signed, "a certificate that signs itself", "individual enrollment"),
-        ("chain", chain, "a root, an intermediate and a device certificate", "enrollment group"),
-    ):
-        kind = kinds.add_parser(
-            name,
-            help=f"{text}, for an {scenario}",
-            description=f"Make {text}, for an {scenario}.",
-            epilog=f"example: microdps certs {name} device-01 --out certs",
-        )
-        kind.add_argument("registration_id", help="becomes the certificate's common name")
-        kind.add_argument("--out", type=Path, default=Path("certs"), help="folder (%(default)s)")
-        kind.add_argument(
-            "--key", choices=KEY_TYPES, default="ec-p256", help="key type (%(default)s)"
-        )
-        kind.add_argument(
-            "--days", type=_days, default=DEVICE_DAYS, help="validity in days (%(default)s)"
-        )
-        kind.add_argument("--force", action="store_true", help="replace the device's files")
-        kind.set_defaults(function=_run, make=function)
-
-
-def _days(text: str) -> float:
-    days = float(text)
-    if not LEAST_DAYS <= days <= CA_DAYS:
-        raise argparse.ArgumentTypeError(f"must be from {LEAST_DAYS} to {CA_DAYS}")
-    return days
-
-
-def _run(args: argparse.Namespace) -> None:
-    folder = args.make(args.registration_id, args.out, args.key, args.days, args.force)
-    cert = load_certs(folder / "cert.pem")[0]
-    print(f"{folder}: certificate of {args.registration_id} until {cert.not_valid_after_utc:%F}")
-    print(f"  sha1 {cert.fingerprint(hashes.SHA1()).hex()}")  # noqa: S303  as Azure's portal shows

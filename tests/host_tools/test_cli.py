@@ -61,6 +61,11 @@ def test_every_verb_is_there():
     assert {path for path in PATHS if len(path) == 2} == {
         ("certs", "self-signed"),
         ("certs", "chain"),
+        ("certs", "batch"),
+        ("certs", "show"),
+        ("certs", "convert"),
+        ("certs", "prove"),
+        ("certs", "renew"),
         ("enroll", "individual"),
         ("enroll", "group"),
         ("image", "program"),
