@@ -4,9 +4,11 @@ import base64
 import hashlib
 import hmac
 import re
+import shlex
 import socket
 import time
 import urllib.parse
+import uuid
 
 import pytest
 import requests
@@ -90,6 +92,129 @@ def test_second_time_replaces_the_first(enrolling, key_file, cert, rest, tmp_pat
     assert (folder / "cert.pem").read_text() in str(second).replace("\\n", "\n")
 
 
+@pytest.fixture
+def with_key(enrolling, key_file):
+    """Run `microdps enroll` with the connection string's file."""
+    return lambda *arguments: enrolling(*arguments, "--connection-string-file", key_file)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("individual", "enrollments"), ("group", "enrollmentGroups")]
+)
+def test_second_time_is_left_alone_and_a_change_is_made(with_key, cert, rest, kind, path):
+    file, name = cert
+    assert with_key(kind, name, "--cert", file).out == f"enrolled: {kind} {name}, enabled\n"
+    first = rest("GET", f"{path}/{name}").json()
+    assert with_key(kind, name, "--cert", file).out == f"unchanged: {kind} {name}, enabled\n"
+    assert rest("GET", f"{path}/{name}").json() == first
+    done = with_key(kind, name, "--cert", file, "--disabled")
+    assert done.out == f"changed: {kind} {name}, disabled\n"
+    assert rest("GET", f"{path}/{name}").json()["provisioningStatus"] == "disabled"
+    assert "unchanged" in with_key(kind, name, "--cert", file, "--disabled").out
+
+
+def test_options_become_the_enrollments(with_key, cert, rest, simulator):
+    file, name = cert
+    options = ["--device-id", "thermometer-9", "--allocation-policy", "static"]
+    options += ["--iot-hub", simulator.hub, "--reprovision-policy", "reset"]
+    assert with_key("individual", name, "--cert", file, *options).code == 0
+    kept = rest("GET", f"enrollments/{name}").json()
+    assert kept["deviceId"] == "thermometer-9"
+    assert (kept["allocationPolicy"], kept["iotHubs"]) == ("static", [simulator.hub])
+    assert kept["reprovisionPolicy"] == {"updateHubAssignment": True, "migrateDeviceData": False}
+    assert "unchanged" in with_key("individual", name, "--cert", file, *options).out
+    refusal = with_key("individual", name, "--cert", file, "--iot-hub", "nowhere").refusal
+    assert "nowhere is no linked hub" in refusal
+
+
+def test_same_by_the_thumbprint_alone(cert):
+    """The service need not tell the certificate itself."""
+    wanted = enroll.record("enrollments", "device-01", cert=cert[0])
+    leaf = certs.load_certs(cert[0])[0]
+    told = {"sha256Thumbprint": leaf.fingerprint(certs.hashes.SHA256()).hex()}
+    pair = {"primary": {"certificate": None, "info": told}, "secondary": None}
+    kept = wanted | {"attestation": {"type": "x509", "x509": {"clientCertificates": pair}}}
+    assert enroll.same(wanted, kept)
+    told["sha256Thumbprint"] = "0" * 64
+    assert not enroll.same(wanted, kept)
+
+
+def test_list_and_delete(with_key, cert, rest):
+    file, name = cert
+    with_key("individual", name, "--cert", file)
+    lines = with_key("list").out.splitlines()
+    assert f"individual {name}, enabled" in lines
+    assert "group      group-01, enabled" in lines
+    assert with_key("delete", "individual", name).out == f"deleted: individual {name}\n"
+    assert rest("GET", f"enrollments/{name}").status_code == 404
+    assert "there is no individual" in with_key("delete", "individual", name).out
+
+
+def test_dry_run_prints_the_azure_clis_command_and_needs_no_secret(enrolling, cert, rest):
+    file, name = cert
+    done = enrolling("individual", name, "--cert", file, "--device-id", "t 7", "--dry-run")
+    words = shlex.split(done.out)
+    assert words[:5] == ["az", "iot", "dps", "enrollment", "create"]
+    assert words[words.index("--enrollment-id") + 1] == name
+    assert words[words.index("--certificate-path") + 1] == str(file)
+    assert words[words.index("--device-id") + 1] == "t 7"
+    assert rest("GET", f"enrollments/{name}").status_code == 404
+    done = enrolling("group", "g-1", "--ca-name", "my-ca", "--dry-run")
+    assert "enrollment-group create" in done.out
+    assert "--ca-name my-ca" in done.out
+    assert "enrollment delete" in enrolling("delete", "individual", name, "--dry-run").out
+    done = enrolling("ca", "my-ca", "--cert", file, "--key", "root.key.pem", "--dry-run")
+    assert [line.split()[4] for line in done.out.splitlines()] == [
+        "create",
+        "generate-verification-code",
+        "verify",
+    ]
+
+
+@pytest.fixture
+def ca(tmp_path):
+    """Files of a CA, and a name for it in DPS."""
+    pair = certs.issue("enrolled CA", ca=True)
+    files = {"ca.cert.pem": certs.pem(pair.cert), "ca.key.pem": certs.key_pem(pair)}
+    certs.write_new(tmp_path, files)
+    name = f"ca-{uuid.uuid4()}"
+    return name, ["--cert", tmp_path / "ca.cert.pem"], ["--key", tmp_path / "ca.key.pem"]
+
+
+def test_ca_is_uploaded_proved_referred_to_and_deleted(with_key, ca, rest):
+    name, cert_option, key_option = ca
+    assert with_key("ca", name, *cert_option).out == f"uploaded: CA {name}, not verified\n"
+    assert with_key("ca", name, *cert_option).out == f"unchanged: CA {name}, not verified\n"
+    assert f"{name}, enrolled CA, not verified" in with_key("ca", "--list").out
+    done = with_key("ca", name, *cert_option, *key_option)
+    assert done.out.splitlines()[1] == f"proved: CA {name}, verified"
+    assert "unchanged" in with_key("ca", name, *cert_option, *key_option).out
+    assert with_key("group", f"g-{name}", "--ca-name", name).code == 0
+    assert "unchanged" in with_key("group", f"g-{name}", "--ca-name", name).out
+    assert "refers to the certificate" in with_key("ca", name, "--delete").refusal
+    with_key("delete", "group", f"g-{name}")
+    assert with_key("ca", name, "--delete").out == f"deleted: CA {name}\n"
+    assert "there is no CA" in with_key("ca", name, "--delete").out
+
+
+def test_ca_on_ones_word(with_key, ca):
+    name, cert_option, _ = ca
+    done = with_key("ca", name, *cert_option, "--verified")
+    assert done.out == f"uploaded: CA {name}, verified\n"
+
+
+def test_ca_that_is_not_said_well(enrolling, with_key, ca, tmp_path, cert):
+    name, cert_option, _ = ca
+    assert "--list" in with_key("ca").refusal
+    assert "--cert" in with_key("ca", name).refusal
+    assert "--subscription" in enrolling("ca", name, *cert_option).refusal
+    assert "is not a CA's" in with_key("ca", name, "--cert", cert[0]).refusal
+    other = certs.issue("other", ca=True)
+    certs.write_new(tmp_path, {"other.key.pem": certs.key_pem(other)})
+    done = with_key("ca", name, *cert_option, "--key", tmp_path / "other.key.pem")
+    assert "is not the key of" in done.err
+
+
 def test_no_connection_string(enrolling, cert):
     file, name = cert
     refusal = enrolling("individual", name, "--cert", file).refusal
@@ -132,7 +257,7 @@ def test_wrong_key_is_refused_and_nothing_changes(enrolling, cert, key_file, res
     wrong = base64.b64encode(b"w" * 32).decode()
     bad = changed(key_file, tmp_path, rest.key, wrong)
     done = enrolling("individual", name, "--cert", file, "--connection-string-file", bad)
-    assert f"DPS refused to enroll {name}: HTTP 401" in done.refusal
+    assert f"DPS refused to tell of {name}: HTTP 401" in done.refusal
     assert wrong not in done.refusal
     assert rest("GET", f"enrollments/{name}").status_code == 404
 
