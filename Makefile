@@ -9,14 +9,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-power test-fuzz sizes bench lint lock clean
+.PHONY: help setup demo test test-versions test-power test-fuzz sizes bench lint lock certs enroll check image \
+    flash deploy status monitor clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 setup: $(VENV)/interpreter.done ## set up the virtual environment in .venv
 
-demo: setup ## the main job: simulator, MicroPython device, 10 messages (ENROLLMENT=group|individual HUB=handshake|renegotiate)
+demo: setup ## the main job: simulator, MicroPython device, 10 messages (ENROLLMENT=individual HUB=renegotiate)
 	@$(BIN)/microdps demo $(if $(ENROLLMENT),--enrollment $(ENROLLMENT)) $(if $(HUB),--hub $(HUB))
 
 test: setup $(VENV)/test.done build/stubs ## run all tests
@@ -55,6 +56,38 @@ lock: $(VENV)/base.done ## pin what pyproject.toml asks for, with hashes, into r
 	        --generate-hashes --no-emit-index-url --no-annotate --no-header $(LOCK) \
 	        -o requirements/$$name.txt || exit 1; \
 	done
+
+# A device and its board, by hand: microdps --help has all options.
+NAME ?= device-01
+FOLDER ?= device
+BOARD ?= ESP32_GENERIC
+PORT ?= /dev/ttyUSB0
+
+certs: setup ## a certificate for NAME=device-01, signed by an intermediate
+	@$(BIN)/microdps certs chain $(NAME)
+
+enroll: setup ## enroll the intermediate of certs/ as a group: GROUP=my-devices
+	@$(BIN)/microdps enroll group $(or $(GROUP),my-devices) --cert certs/intermediate.cert.pem
+
+check: setup ## what would fail on a board: FOLDER=device BOARD=ESP32_GENERIC
+	@$(BIN)/microdps check $(FOLDER) --board $(BOARD)
+
+image: setup ## the file system with the program, into build/: BOARD=
+	@mkdir -p build
+	@$(BIN)/microdps image program --board $(BOARD) --out build/$(BOARD).bin --force
+
+flash: setup ## a board: PORT=/dev/ttyUSB0 BOARD= FOLDER= FIRMWARE=MicroPython's .bin
+	@$(BIN)/microdps flash $(PORT) --board $(BOARD) --device $(FOLDER) \
+	    $(if $(FIRMWARE),--firmware $(FIRMWARE))
+
+deploy: setup ## the program onto a board with MicroPython, changed files only: PORT=
+	@$(BIN)/microdps deploy $(PORT)
+
+status: setup ## a board's assignment, certificate and last errors: PORT=
+	@$(BIN)/microdps status $(PORT)
+
+monitor: setup ## what a board prints: PORT=
+	@$(BIN)/mpremote connect $(PORT) repl
 
 clean: ## delete the virtual environment and all that was built
 	rm -rf $(VENV) build

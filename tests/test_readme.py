@@ -3,9 +3,11 @@
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sysconfig
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,10 @@ from conftest import run_code
 from host_tools import CHECKOUT, interpreter
 from host_tools.__main__ import parser
 from host_tools.simulator.settings import Settings
+from tests.host_tools.mock_board import Mock, write_firmware
+from tests.host_tools.virtual_board import boards
+
+PORT = "/dev/ttyUSB0"
 
 READMES = [
     path
@@ -118,11 +124,66 @@ def test_client_of_the_readme_runs(simulator, which):
     assert run_code(which, code + "print(response.status)").lines == ["404"]
 
 
-def test_files_that_are_copied_to_a_board_are_there():
-    block = next(block for block in blocks(README, "sh") if "mpremote cp" in block)
-    copied = [c for c in commands(block) if c[:2] == ["mpremote", "cp"]][0]
-    for name in copied[3:-1]:
-        assert (CHECKOUT / "firmware" / name).exists(), name
+def microdps(command: list[str], folder, **names: str) -> str:
+    """Run a command of the README in a folder, some of its words replaced → what it printed."""
+    words = [names.get(word, word) for word in command]
+    done = subprocess.run(
+        [Path(sysconfig.get_path("scripts"), words[0]), *words[1:]],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_first_board_gets_to_telemetry(simulator, tmp_path):
+    """All its commands: flashing by a mock of the boot loader, the rest on the virtual board."""
+    section = README.split("## Your first board")[1].split("\n## ")[0]
+    flashing, deploying = map(commands, blocks(section, "sh"))
+    boards.device(tmp_path / "device", simulator, "readme-board")
+    shutil.rmtree(tmp_path / "device" / "microdps")
+    write_firmware(tmp_path / "ESP32_GENERIC.bin")
+    check, flash, status = flashing
+    assert "a board can use this" in microdps(check, tmp_path)
+    mock = Mock(tmp_path / "mock")
+    try:
+        microdps(flash, tmp_path, **{PORT: mock.port})
+        files = mock.read(0x200000, 0x40000), mock.read(0x9000, 0x6000)
+    finally:
+        mock.stop()
+    (tmp_path / "flashed").mkdir()
+    (tmp_path / "flashed" / "board").write_bytes(files[0].ljust(0x200000, b"\xff"))
+    (tmp_path / "flashed" / "nvs.bin").write_bytes(files[1])
+    with boards.VirtualBoard(tmp_path / "flashed" / "board") as board:
+        board.until("done: 3 messages sent", reset=True)
+        shown = microdps(status, tmp_path, **{PORT: board.port})
+    assert f"assigned to {simulator.hub} as readme-board" in shown
+    config, app, monitor = deploying
+    with boards.VirtualBoard(tmp_path / "deployed") as board:
+        microdps(config, tmp_path, **{PORT: board.port})
+        board.until("done: 3 messages sent", reset=True)
+        assert "unchanged" in microdps(app, tmp_path, **{PORT: board.port})
+        assert microdps([*monitor, "eval", "6*7"], tmp_path, **{PORT: board.port}) == "42\n"
+
+
+def test_make_targets_for_a_board_are_made_of_these_commands():
+    done = subprocess.run(
+        ["make", "-n", "check", "image", "flash", "deploy", "status", "certs", "enroll", "monitor"]
+        + ["PORT=/dev/x", "BOARD=ESP32_GENERIC_C3", "NAME=device-07", "FIRMWARE=m.bin"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [
+        line for line in done.stdout.replace("\\\n", " ").splitlines() if "/microdps " in line
+    ]
+    assert len(lines) == 7
+    for line in lines:
+        parser().parse_args(shlex.split(line)[1:])
+    assert "mpremote connect /dev/x repl" in done.stdout
 
 
 def test_configuration_table_has_every_key():

@@ -4,63 +4,19 @@ import fcntl
 import json
 import os
 import re
-import select
-import socket
 import subprocess
 import sys
-import threading
 import tty
-from pathlib import Path
 
 import pytest
 
 from host_tools import boards, config, flash, image
 from host_tools.boards import MEGABYTE as MB
+from tests.host_tools.mock_board import Mock
 from tests.host_tools.virtual_board.boards import VirtualBoard
 
-START_S = 30
-TIMEOUT_S = 120
 PROGRAM_AT = 0x200000
 NVS_AT, NVS_SIZE = 0x9000, 0x6000
-
-
-class Mock:
-    """esp32-mock-bootloader, a process of its own, with flash of its own."""
-
-    def __init__(self, folder, chip="esp32"):
-        self.folder = folder
-        folder.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            number = free.getsockname()[1]
-        self.port = f"socket://127.0.0.1:{number}"
-        self.process = subprocess.Popen(
-            [Path(sys.executable).parent / "esp32-mock-bootloader", "run"]
-            + ["--chip", chip, "--port", str(number)],
-            env={**os.environ, "TMPDIR": str(folder)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        while True:
-            ready, _, _ = select.select([self.process.stdout], [], [], START_S)
-            line = self.process.stdout.readline() if ready else b""
-            assert line, "the mock boot loader did not start"
-            if re.search(rb"listening|:%d" % number, line, re.IGNORECASE):
-                break
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Read flash with the real esptool."""
-        path = self.folder / "read.bin"
-        command = [sys.executable, "-m", "esptool", "--port", self.port, "--no-stub"]
-        command += ["--after", "no-reset", "read-flash", hex(offset), hex(size), path]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=TIMEOUT_S)
-        return path.read_bytes()
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
 
 
 @pytest.fixture

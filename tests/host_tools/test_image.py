@@ -9,6 +9,7 @@ from littlefs import LittleFS, UserContext
 
 from host_tools import ToolError, boards, config, deploy, image
 from host_tools.boards import MEGABYTE as MB
+from tests.host_tools.mock_board import write_firmware
 from tests.host_tools.virtual_board.boards import VirtualBoard
 
 BLOCK = 4096
@@ -117,21 +118,8 @@ def test_main_job_from_the_images(simulator, tmp_path, command):
 
 @pytest.fixture
 def firmware(tmp_path):
-    """A firmware as esptool reads it, which spans the NVS partition → a function."""
-    from esptool.bin_image import ELFSection, ESP32C3FirmwareImage, ESP32FirmwareImage
-
-    kinds = {"esp32": ESP32FirmwareImage, "esp32c3": ESP32C3FirmwareImage}
-
-    def make(chip="esp32", size=150_000):
-        made = kinds[chip]()
-        made.entrypoint = 0x40080000
-        data = bytes(range(256)) * (size // 256)
-        made.segments = [ELFSection(b"data", 0x3FFB0000, data, 0)]
-        path = tmp_path / f"{chip}.bin"
-        made.save(str(path))
-        return path
-
-    return make
+    """Make a firmware for a chip → its path."""
+    return lambda chip="esp32", **size: write_firmware(tmp_path / f"{chip}.bin", chip, **size)
 
 
 def test_merged_image(simulator, tmp_path, command, firmware):
