@@ -1,6 +1,7 @@
 """What the simulator knows, in SQLite: a restart forgets nothing."""
 
 import base64
+import bisect
 import contextlib
 import json
 import os
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS authorities (
 CREATE TABLE IF NOT EXISTS devices (
     hub TEXT NOT NULL, id TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (hub, id)
 );
+CREATE INDEX IF NOT EXISTS devices_by_id ON devices (id, hub);
 CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY, at REAL NOT NULL, hub TEXT NOT NULL, device_id TEXT NOT NULL,
     properties TEXT NOT NULL, body BLOB NOT NULL
@@ -372,3 +374,107 @@ class Store:
     def _record(self, query: str, *values) -> dict | None:
         text = self._one(query, *values)
         return text and json.loads(text)
+
+    # What the page shows. Every query takes its rows from an index; a search reads on in it until
+    # it has found enough.
+
+    def totals(self) -> dict:
+        """How much there is of everything, and a mark that differs once anything has changed.
+
+        Messages are numbered without gaps, and requests counted beyond those that are kept.
+        """
+        rows = self._db.execute("SELECT kind, count(*) FROM enrollments GROUP BY kind")
+        last = self._one("SELECT max(number) FROM requests") or 0
+        since = max(0, last - SWEEP)
+        wrong = "SELECT count(*) FROM requests WHERE number > ? AND error <> ''"
+        others = self._one("PRAGMA data_version")  # what other connections have written
+        return {
+            "mark": f"{self._db.total_changes}-{others}",
+            "devices": self._one("SELECT count(*) FROM devices"),
+            "enrollments": {"group": 0, "individual": 0} | dict(rows.fetchall()),
+            "messages": self._one("SELECT max(number) FROM messages") or 0,
+            "requests": last,
+            "errors": {"count": self._one(wrong, since), "of": last - since},
+        }
+
+    def find_devices(
+        self, search: str, after: tuple[str, str], limit: int
+    ) -> list[tuple[str, str, dict]]:
+        """Hub, ID and record of the devices that come after an ID and hub, in that order.
+
+        search  what a device's ID or registration ID has in it
+        """
+        query, values = "(id, hub) > (?, ?)", [*after]
+        if search:
+            query += " AND (id LIKE ? ESCAPE '!' OR json_extract(record, '$.registrationId')"
+            query += " LIKE ? ESCAPE '!')"
+            values += [_pattern(search)] * 2
+        rows = self._db.execute(
+            f"SELECT hub, id, record FROM devices WHERE {query} ORDER BY id, hub LIMIT ?",  # noqa: S608
+            (*values, limit),
+        )
+        return [(hub, name, json.loads(record)) for hub, name, record in rows]
+
+    def find_enrollments(
+        self, search: str, after: tuple[str, str], limit: int
+    ) -> list[tuple[str, str, dict]]:
+        """Kind, ID and record of the enrollments after a kind and ID whose ID has a text in it."""
+        query, values = "(kind, id) > (?, ?)", [*after]
+        if search:
+            query += " AND id LIKE ? ESCAPE '!'"
+            values.append(_pattern(search))
+        rows = self._db.execute(
+            f"SELECT kind, id, record FROM enrollments WHERE {query} ORDER BY kind, id LIMIT ?",  # noqa: S608
+            (*values, limit),
+        )
+        return [(kind, name, json.loads(record)) for kind, name, record in rows]
+
+    def last_messages(
+        self, device: tuple[str, str] | None, after: int, limit: int, most: int
+    ) -> list[tuple[int, float, str, str, int, bytes]]:
+        """Number, time, hub, device ID, size and first bytes of the last messages, newest first.
+
+        device  hub and ID; None: of all devices
+        after   the number that theirs is above
+        most    how many bytes of a body
+        """
+        mine = "hub = ? AND device_id = ? AND " if device else ""
+        return self._db.execute(
+            "SELECT number, at, hub, device_id, length(body), ifnull(substr(body, 1, ?), x'')"  # noqa: S608
+            f" FROM messages WHERE {mine}number > ? ORDER BY number DESC LIMIT ?",
+            (most, *(device or ()), after, limit),
+        ).fetchall()
+
+    def messages_of(self, hub: str, device_id: str, after: int) -> tuple[int, int]:
+        """How many messages of a device have a number above another, and the last one's (or 0)."""
+        return self._db.execute(
+            "SELECT count(*), ifnull(max(number), 0) FROM messages"
+            " WHERE hub = ? AND device_id = ? AND number > ?",
+            (hub, device_id, after),
+        ).fetchone()
+
+    def messages_before(self, at: float) -> int:
+        """How many messages were accepted before a time: their times rise with their numbers."""
+        query = "SELECT at FROM messages WHERE number >= ? ORDER BY number LIMIT 1"
+        last = self._one("SELECT max(number) FROM messages") or 0
+        return bisect.bisect_left(range(1, last + 1), at, key=lambda n: self._one(query, n))
+
+    def last_requests(self, after: int, limit: int, wrong: bool) -> list[tuple]:
+        """Number, time, service, method, path, status, error of the last requests, newest first.
+
+        after  the number that theirs is above
+        wrong  only those with an error
+        """
+        error = "AND error <> '' " if wrong else ""
+        return self._db.execute(
+            "SELECT number, at, service, method, path, status, error FROM requests"  # noqa: S608
+            f" WHERE number > ? {error}ORDER BY number DESC LIMIT ?",
+            (after, limit),
+        ).fetchall()
+
+
+def _pattern(text: str) -> str:
+    """What LIKE finds a text by, whatever it has in it."""
+    for special in "!%_":
+        text = text.replace(special, f"!{special}")
+    return f"%{text}%"

@@ -1,0 +1,35 @@
+"""Serves the simulator's page, alone: one for each line of its input, and prints the port.
+
+HUB ...              hosts to show
+input: PORT STATE    a port of 0: any; the state's folder. Ends with its input.
+"""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from twisted.internet import reactor
+from twisted.web.server import Site
+from twisted.web.static import Data
+
+from host_tools.simulator.page import Page
+from host_tools.simulator.store import Store
+
+
+def serve(port: int, state: Path) -> None:
+    page = Page(Store(state), [SimpleNamespace(host=hub) for hub in sys.argv[1:]])
+    page.putChild(b"other", Data(b"other", "text/plain"))
+    site = Site(page)
+    site.log = lambda request: None
+    print(reactor.listenTCP(port, site, interface="127.0.0.1").getHost().port, flush=True)
+
+
+def read() -> None:
+    for line in sys.stdin:
+        port, state = line.rstrip("\n").split(" ", 1)
+        reactor.callFromThread(serve, int(port), Path(state))
+    reactor.callFromThread(reactor.stop)
+
+
+reactor.callInThread(read)
+reactor.run()
