@@ -21,7 +21,7 @@ demo: setup ## the main job: simulator, MicroPython device, 10 messages (ENROLLM
 	@$(BIN)/microdps demo $(if $(ENROLLMENT),--enrollment $(ENROLLMENT)) $(if $(HUB),--hub $(HUB))
 
 test: setup $(VENV)/test.done build/stubs ## run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-versions: ## the unit tests on other MicroPython releases, 32-bit (needs Node.js)
 	@cd tests/versions && npm ci --silent --no-audit --no-fund && node run.mjs 1.24.1 1.27.0

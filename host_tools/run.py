@@ -5,25 +5,31 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from host_tools import FIRMWARE, ToolError, interpreter
+from host_tools import FIRMWARE, ToolError, deploy, interpreter
 
 # The user's own: laid once, never overwritten.
 OWN = "app.py"
-PROGRAM = ("boot.py", "main.py", "microdps")
+PROGRAM = ("boot.py", "main.py")
 
 
-def lay(folder: Path) -> None:
-    """Copy the program into a device's folder, as it would lie on the board; app.py if missing."""
+def lay(folder: Path, sources: bool = False) -> None:
+    """Put the program into a device's folder, as it would lie on a board; app.py if it is missing.
+
+    sources  as they are, for CPython; MicroPython gets .mpy, which take less of its heap
+    """
+    package = folder / "microdps"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in PROGRAM:
-            source = FIRMWARE / name
-            if source.is_dir():
-                shutil.rmtree(folder / name, ignore_errors=True)
-                ignore = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(source, folder / name, ignore=ignore)
-            else:
-                shutil.copyfile(source, folder / name)
+            shutil.copyfile(FIRMWARE / name, folder / name)
+        shutil.rmtree(package, ignore_errors=True)
+        if sources:
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(FIRMWARE / package.name, package, ignore=ignore)
+        else:
+            package.mkdir()
+            for name, content in deploy.program().items():
+                (folder / name).write_bytes(content)
         if not (folder / OWN).exists():
             shutil.copyfile(FIRMWARE / OWN, folder / OWN)
     except OSError as error:
@@ -34,7 +40,7 @@ def run(folder: Path, which: interpreter.Interpreter) -> int:
     """Run main.py in a device's folder, its output passed on → exit code."""
     if not (folder / "config.json").exists():
         raise ToolError(f"{folder} has no config.json: write it with 'microdps config'")
-    lay(folder)
+    lay(folder, sources=which.name == interpreter.cpython().name)
     print(f"{which.name} runs main.py in {folder}", flush=True)
     process = subprocess.Popen([*which.command, "main.py"], cwd=folder)
     try:

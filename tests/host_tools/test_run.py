@@ -2,7 +2,7 @@
 
 import pytest
 
-from host_tools import FIRMWARE, config, interpreter, run
+from host_tools import FIRMWARE, config, deploy, interpreter, run
 
 EXITS = "import sys\nsys.exit({})\n"
 
@@ -30,6 +30,10 @@ def test_program_is_laid(tmp_path):
     for name in ("app.py", "boot.py", "main.py"):
         assert (tmp_path / "device" / name).read_bytes() == (FIRMWARE / name).read_bytes()
     laid = tmp_path / "device" / "microdps"
+    assert {f"microdps/{name}": content for name, content in modules(laid).items()} == (
+        deploy.program()
+    )
+    run.lay(tmp_path / "device", sources=True)
     assert modules(laid) == modules(FIRMWARE / "microdps")
     assert not (laid / "__pycache__").exists()
 
@@ -37,9 +41,9 @@ def test_program_is_laid(tmp_path):
 def test_laying_again_replaces_the_program_but_not_the_app(folder):
     run.lay(folder)
     before = modules(folder / "microdps")
-    for file in (folder / "main.py", folder / "microdps" / "dps.py", folder / "app.py"):
+    for file in (folder / "main.py", folder / "microdps" / "dps.mpy", folder / "app.py"):
         file.write_text("mine\n")
-    (folder / "microdps" / "gone_in_this_release.py").touch()
+    (folder / "microdps" / "gone_in_this_release.mpy").touch()
     run.lay(folder)
     assert (folder / "main.py").read_bytes() == (FIRMWARE / "main.py").read_bytes()
     assert modules(folder / "microdps") == before
