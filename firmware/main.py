@@ -1,132 +1,51 @@
-"""What a deployed board runs: join the network, set the clock, provision, send telemetry.
+"""Runs after boot.py: starts the program, microdps/program.py.
 
-Everything that differs from board to board is in config.json and identity/a; what to send is in
-app.py. The same file runs on a computer, where there is no Wi-Fi to join, and the first error ends
-it. A board reports an error and goes on.
+A program that is new on the board and has sent nothing yet is on trial. Its starts are counted,
+and one that fails is started again, until boot.py goes back to the program before it.
 """
 
-import gc
-import random
+import os
 import sys
 import time
 
-import app
+_USE = "program/use"  # boot.py describes it
 
-from microdps import certificate, config, state
-from microdps.board import PRESENT, Board
-from microdps.device import Device
-from microdps.errors import ConfigError, Error, IdentityError
-from microdps.journal import Journal
-from microdps.rollover import Slots
-
-# How often an idle connection is looked after.
-_PING_S = 60
+# Time to interrupt a board that starts again and again.
+_PAUSE_S = 2
 
 
-def read():
-    """What to send → dict, or None: a fault of app.py is reported, and no reason to stop."""
+def count() -> bool:
+    """Is the program on trial? Its start is counted."""
     try:
-        return app.read()
+        with open(_USE) as file:
+            use = file.read()
+        if len(use) != 3:
+            return False
+        with open(_USE + ".new", "w") as file:
+            file.write(use[0] + str(max(0, int(use[1]) - 1)) + use[2])
+        os.rename(_USE + ".new", _USE)
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def start():
+    on_trial = count()
+    try:
+        from microdps import board, program
+
+        code = program.run()
     except Exception as error:
-        print("error: app.py: %r" % error)
-        if hasattr(sys, "print_exception"):
-            sys.print_exception(error)
-        return None
+        if not on_trial:
+            raise
+        import machine
 
-
-def send(device, board, wifi, data, expiry):
-    """Send one message, the Wi-Fi joined again if it was lost."""
-    board.join(wifi)
-    if not device.assignment:
-        board.spread(random)
-        assignment = device.provision()
-        print("assigned to %s as %s" % (assignment.hub, assignment.device_id))
-    note = certificate.warning(expiry)
-    if note:
-        print("certificate:", note)
-    device.send(data, {"certificate": note} if note else None)
-
-
-def show_errors(line):
-    """The log at level "error"."""
-    if line.startswith("error"):
-        print(line)
-
-
-def main(board, settings, journal) -> int:
-    who = settings["host"], settings["id_scope"], settings["registration_id"]
-    log = print if settings["log"] == "info" else show_errors
-
-    def make(identity, path):
-        host, id_scope, registration_id = who
-        return Device(
-            identity,
-            id_scope,
-            registration_id,
-            host,
-            log=log,
-            state=path,
-            feed=board.feed,
-            transport=settings["transport"],
-        )
-
-    slots = Slots("state.json", state.owner(*who), make, print)
-    sent = 0
-    while True:
-        start = time.time()
-        data = read()
-        if data is not None:
-            board.show("working")
-            try:
-                send(slots.device, board, settings["wifi"], data, slots.expiry)
-                sent += 1
-                slots.accepted()
-                board.show("done")
-            except Error as error:
-                journal.note(error)
-                board.show("error")
-                tried = slots.trial
-                slots.failed(error)
-                if not PRESENT and not tried:
-                    raise
-                print("error:", error)
-        if sent and sent == settings["messages"]:
-            print("done: %d messages sent" % sent)
-            return 0
-        left = settings["interval_s"] - (time.time() - start)
-        while left > _PING_S:
-            board.sleep(_PING_S * 1000)
-            slots.device.ping()
-            left = settings["interval_s"] - (time.time() - start)
-        board.sleep(int(max(0, left) * 1000))
-
-
-def run() -> int:
-    board = None
-    gc.collect()  # what compiling has left behind
-    try:
-        settings = config.load("config.json")
-        board = Board(settings["led"], settings["watchdog_s"])
-        return main(board, settings, Journal("errors.json"))
-    except (ConfigError, IdentityError) as error:
-        print("error:", error)  # nothing that waiting would mend
-        if board:
-            board.show("error")
-        return 1
-    except Error as error:
-        print("error:", error)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped")
-        if board:
-            board.show("done")
-        return 1
-    finally:
-        if board:
-            board.stop()
-
-
-if __name__ == "__main__":
-    code = run()
-    if not PRESENT:
+        sys.print_exception(error)
+        print("error: the new program failed: starting again in %d s" % _PAUSE_S)
+        time.sleep(_PAUSE_S)
+        machine.reset()
+    if not board.PRESENT:
         sys.exit(code)  # on a board that would restart it, and register again and again
+
+
+start()

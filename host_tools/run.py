@@ -9,7 +9,8 @@ from host_tools import FIRMWARE, ToolError, deploy, interpreter
 
 # The user's own: laid once, never overwritten.
 OWN = "app.py"
-PROGRAM = ("boot.py", "main.py")
+FILES = ("boot.py", "main.py")
+PROGRAM = (*FILES, "microdps")
 
 
 def lay(folder: Path, sources: bool = False) -> None:
@@ -20,7 +21,7 @@ def lay(folder: Path, sources: bool = False) -> None:
     package = folder / "microdps"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in PROGRAM:
+        for name in FILES:
             shutil.copyfile(FIRMWARE / name, folder / name)
         shutil.rmtree(package, ignore_errors=True)
         if sources:

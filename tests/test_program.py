@@ -140,6 +140,7 @@ def test_fault_of_app_py_is_reported_and_no_reason_to_stop(board):
 
 def test_wifi_that_is_not_there_is_reported_and_tried_again(board):
     board.configure(wifi={"ssid": "gone", "password": "wrong"})
+    run.lay(board.folder, sources=True)
     source = board.folder / "microdps" / "board.py"
     source.write_text(source.read_text().replace("_JOIN_MS = 20_000", "_JOIN_MS = 200"))
     process = board.start()
@@ -218,8 +219,8 @@ def test_broken_config_stops_the_program_and_names_the_key(board):
 
 
 def moment(**later) -> datetime.datetime:
-    """Now, or so much later: from then on a certificate is valid. What the simulator issued without
-    a moment is valid from a while before now on."""
+    """Now, or so much later, for a certificate to be valid from. What the simulator issued before
+    is valid from an earlier moment."""
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(**later)
 
 

@@ -1,14 +1,18 @@
 """esp32: non-volatile storage, and a heap that does not change.
 
-A blob of the namespace `n` and key `k` is the file `nvs/n/k` below the working folder; or it is
-read from `nvs.bin` there, a partition image as esp-idf-nvs-partition-gen makes it.
+A blob of the namespace `n` and key `k` is the file `nvs/n/k` below the process's working folder;
+or it is read from `nvs.bin` there, a partition image as esp-idf-nvs-partition-gen makes it.
 
 Source of the image's format: ESP-IDF, "Non-Volatile Storage Library", internals.
 """
 
 import binascii
-import os
 import struct
+
+import vfs  # type: ignore[import-not-found]
+
+# The computer's files: another partition than the one that is mounted at /.
+_files = vfs.VfsPosix()
 
 HEAP_DATA = 4
 HEAP_EXEC = 1
@@ -26,7 +30,7 @@ _BLOB_DATA = 0x42
 def _image_blob(namespace, key):
     """The blob in nvs.bin → bytes, or None."""
     try:
-        with open("nvs.bin", "rb") as file:
+        with _files.open("nvs.bin", "rb") as file:
             image = file.read()
     except OSError:
         return None
@@ -66,7 +70,7 @@ class NVS:
 
     def get_blob(self, key, buffer):
         try:
-            with open(self._folder + "/" + key, "rb") as file:
+            with _files.open(self._folder + "/" + key, "rb") as file:
                 data = file.read()
         except OSError:
             data = _image_blob(self._namespace, key)
@@ -80,15 +84,15 @@ class NVS:
     def set_blob(self, key, value):
         for folder in ("nvs", self._folder):
             try:
-                os.mkdir(folder)
+                _files.mkdir(folder)
             except OSError:
                 pass
-        with open(self._folder + "/" + key, "wb") as file:
+        with _files.open(self._folder + "/" + key, "wb") as file:
             file.write(value)
 
     def erase_key(self, key):
         try:
-            os.remove(self._folder + "/" + key)
+            _files.remove(self._folder + "/" + key)
         except OSError:
             raise OSError(_NOT_FOUND, "ESP_ERR_NVS_NOT_FOUND")
 

@@ -1,5 +1,9 @@
-"""machine: pins and timers that print, a watchdog that counts, resets that end the process."""
+"""machine: pins and timers that print, a watchdog that counts, resets that end the process.
 
+RESET_CAUSE in the environment says what reset_cause() returns; the virtual board sets it.
+"""
+
+import os
 import sys
 
 PWRON_RESET = 1
@@ -10,11 +14,13 @@ SOFT_RESET = 5
 
 
 def reset_cause():
-    return SOFT_RESET
+    return int(os.getenv("RESET_CAUSE") or SOFT_RESET)
 
 
 def reset():
     print("machine: reset")
+    if os.getenv("RESET_CAUSE"):
+        os.system("kill -KILL $PPID")  # noqa: S605  a reset asks nobody: no finally runs
     sys.exit(0)
 
 
