@@ -387,12 +387,17 @@ function lines() {
   return [...found].map(([name, points]) => ({ name, points }));
 }
 
+/** A number of things, in words. */
+function count(n, thing) {
+  return `${number.format(n)} ${thing}${n === 1 ? "" : "s"}`;
+}
+
 function showTelemetry() {
   setText(byId("telemetry-title"), chosen ? chosen.id : "All devices");
   byId("telemetry-all").hidden = !chosen;
   setText(
     byId("telemetry-note"),
-    chosen ? `numbers in the last ${messages.length} messages to ${chosen.hub}` : "messages per second, of the last 5 minutes",
+    chosen ? `numbers in the last ${count(messages.length, "message")} to ${chosen.hub}` : "messages per second, of the last 5 minutes",
   );
   const all = lines();
   if (isNews("legend", [chosen, all.map((line) => line.name), [...hidden]])) showLegend(all);
@@ -536,7 +541,7 @@ function showTotals() {
     "total-enrollments": number.format(group + individual),
     "note-enrollments": `${number.format(group)} group, ${number.format(individual)} individual`,
     "total-requests": number.format(totals.requests),
-    "note-requests": errors.of ? `${number.format(errors.count)} errors in the last ${number.format(errors.of)}` : "none yet",
+    "note-requests": errors.of ? `${count(errors.count, "error")} in the last ${number.format(errors.of)}` : "none yet",
     "id-scope": totals.idScope,
     "note-hubs": hubs.length === 1 ? `hub ${hubs[0]}` : `hubs ${hubs.join(", ")}`,
   };

@@ -22,6 +22,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from by_hand import Device
 from conftest import PROGRAMS, TIMEOUT_S
 from host_tools import CHECKOUT
 from host_tools.simulator.page import BODY, EXCERPT, FIELDS, FILES, explanation, numbers
@@ -891,3 +892,23 @@ def test_simulator_that_is_lost_and_back(browser, tmp_path):
             assert not browser.visible("#trouble")
             browser.wait(lambda: browser.texts(f"{ROW} strong") == ["d", "e"])
             assert browser.text("#spoken") == "The simulator is reachable again."
+
+
+def test_real_simulator_shows_what_a_device_does(browser, simulator):
+    simulator.device("page-01")
+    device = Device(simulator, "page-01", simulator.folder / "devices" / "page-01")
+    with contextlib.closing(Store(simulator.state)) as store:
+        real = Served(int(simulator.page.rstrip("/").rpartition(":")[2]), store)
+        browser.open(real)
+        browser.driver.find_element(By.ID, "devices-search").send_keys("page-01")
+        device.provision()
+        browser.wait(lambda: browser.texts(f"{ROW} strong") == ["page-01"])
+        browser.driver.find_element(By.CSS_SELECTOR, ROW).click()
+        assert device.send().status_code == 204
+        browser.wait(lambda: browser.text("#legend b") == "30")
+        assert device.send("page-02").status_code == 401
+        told = advice.lookup("IotHubUnauthorizedAccess")[1]
+        browser.wait(lambda: told in browser.text("#requests-table tbody tr"))
+        assert raw(real, "GET", "/admin/faults")[0] == 200
+        assert raw(real, "GET", "/api/devices", Host="example.com")[0] == 403
+        assert browser.errors == []
