@@ -11,7 +11,7 @@ from host_tools import (
     config,
     demo,
     deploy,
-    enroll,
+    enroll_verbs,
     explain,
     flash,
     image,
@@ -25,7 +25,7 @@ from microdps.errors import Error
 
 VERBS = (
     certs_verbs,
-    enroll,
+    enroll_verbs,
     config,
     check,
     simulate,

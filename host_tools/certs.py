@@ -6,45 +6,36 @@ followed by its issuers without the root (firmware/microdps/identity.py reads it
 
 import datetime
 import os
-from collections.abc import Callable
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
-    load_der_private_key,
-    load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from host_tools import ToolError
+from host_tools.certs_keys import KEY_TYPES, PrivateKey, load_key
 from microdps.config import valid_registration_id
 from microdps.errors import IdentityError
 from microdps.identity import split
 
-KEY_TYPES: dict[str, Callable[[], "PrivateKey"]] = {
-    "ec-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
-    "ec-p384": lambda: ec.generate_private_key(ec.SECP384R1()),
-    "rsa-2048": lambda: rsa.generate_private_key(65537, 2048),
-    "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
-}
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 CA_DAYS = 3650
 DEVICE_DAYS = 365
 LEAST_DAYS = 0.01  # some 14 minutes, of which 5 lie in the past
 
+PROOF_DAYS = 2  # a proof of possession is looked at once
+
 # A common name has at most 64 characters (X.520, ub-common-name).
 COMMON_NAME = 64
-
-# Where the pass-phrase of keys comes from, unless from a file.
-PASSPHRASE = "MICRODPS_KEY_PASSPHRASE"  # noqa: S105  the variable's name
 
 # Parts of the names of files that others must not read.
 SECRET = {"key", "config"}
@@ -71,7 +62,7 @@ def issue(
     usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.CLIENT_AUTH,
     hosts: tuple[x509.GeneralName, ...] = (),
     start: datetime.datetime | None = None,
-    key: "PrivateKey | None" = None,
+    key: PrivateKey | None = None,
 ) -> Pair:
     """Make a certificate, and a key for it if none is given.
 
@@ -80,6 +71,9 @@ def issue(
     days    of validity, from start on, which is now if not given
     usage   extended key usage of a certificate that is no CA's
     hosts   subject alternative names
+    key     its key; None: a new one of the key type
+
+    Source: RFC 5280; "Create and provision devices with X.509 certificates" for the extensions.
     """
     key = key or KEY_TYPES[key_type]()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -145,26 +139,49 @@ def write_new(folder: Path, files: dict[str, bytes], force: bool = False) -> Non
     """Write files into a folder, secrets for their owner's eyes only: keys (named key.*, *.key.*)
     and config.json, which may hold the Wi-Fi's password.
 
-    Each is written beside its place and then renamed, so none is ever half there.
+    All are written beside their places, and then renamed: none is ever half there, and a full disk
+    leaves the old ones.
     Raises ToolError, before any is written, if one is there already and force is not given.
     """
     taken = [str(folder / name) for name in files if (folder / name).exists()]
     if taken and not force:
         raise ToolError(f"{taken[0]} is there already: give --force to replace it")
+    news = {folder / f".{name}.new": folder / name for name in files}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            mode = 0o644 if SECRET.isdisjoint(name.split(".")) else 0o600
-            new = folder / f".{name}.new"
-            new.unlink(missing_ok=True)
-            try:
+        try:
+            for (new, path), content in zip(news.items(), files.values(), strict=True):
+                mode = 0o644 if SECRET.isdisjoint(path.name.split(".")) else 0o600
+                new.unlink(missing_ok=True)
                 with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                     file.write(content)
-                new.replace(folder / name)
-            finally:
+            for new, path in news.items():
+                new.replace(path)
+        finally:
+            for new in news:
                 new.unlink(missing_ok=True)
     except OSError as error:
         raise ToolError(f"cannot write to {folder}: {error.strerror}") from error
+
+
+def write_folder(folder: Path, files: dict[str, bytes], force: bool = False) -> None:
+    """Write a folder as write_new() does; a new one appears with all of its files, or not at all.
+
+    Raises ToolError; nothing is then left of a new one.
+    """
+    if folder.exists():
+        write_new(folder, files, force)
+        return
+    new = folder.with_name(f".{folder.name}~")  # no registration ID ends so
+    try:
+        if new.exists():
+            shutil.rmtree(new)  # of a run that was killed
+        write_new(new, files)
+        new.rename(folder)
+    except OSError as error:
+        raise ToolError(f"cannot write {folder}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)  # what failed is told already
 
 
 # The files of a device's folder: those of device_files().
@@ -201,8 +218,10 @@ def self_signed(
     encrypt  key.pem, by the pass-phrase
     """
     folder = out / checked(name)
+    if folder.exists() and not force:
+        raise ToolError(f"{folder} is there already: give --force to replace it")
     pair = issue(name, key_type=key_type, days=days)
-    write_new(folder, device_files(pair, [], passphrase if encrypt else None), force)
+    write_folder(folder, device_files(pair, [], passphrase if encrypt else None), force)
     return folder
 
 
@@ -226,8 +245,25 @@ def chain(
     intermediate = authorities(out, key_type, passphrase, encrypt)
     device = issue(name, intermediate, key_type=key_type, days=days)
     files = device_files(device, [intermediate.cert], passphrase if encrypt else None)
-    write_new(folder, files, force)
+    write_folder(folder, files, force)
     return folder
+
+
+def proof(code: str, authority: Pair) -> x509.Certificate:
+    """The certificate that proves to DPS that the key of a CA certificate is ours: for the
+    verification code, signed by that key. Nobody needs its own key.
+
+    Raises ToolError if the code is none, or the certificate is no CA's.
+    Source: "Verify X.509 CA certificates with DPS".
+    """
+    if not (code.isascii() and code.isalnum()) or len(code) > COMMON_NAME:
+        raise ToolError(f"{code!r} is no verification code: copy it whole from DPS")
+    constraints = extension(authority.cert, x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        raise ToolError(
+            f"{common_name(authority.cert)} is no CA certificate: name the one that DPS asks about"
+        )
+    return issue(code, authority, days=PROOF_DAYS).cert
 
 
 def authorities(
@@ -248,7 +284,18 @@ def authorities(
             f"the intermediate in {out} was not signed by the root there: put back the root that"
             " belongs to it, or take away both"
         )
+    check_in_force(intermediate.cert)
     return intermediate
+
+
+def check_in_force(issuer: x509.Certificate) -> None:
+    """Raises ToolError if a CA's certificate has expired: DPS takes nothing that it signs."""
+    if issuer.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
+        raise ToolError(
+            f"the certificate of {common_name(issuer)!r} expired on"
+            f" {issuer.not_valid_after_utc:%F}, and DPS takes nothing that it signs: make another"
+            " in a new folder, and enroll it"
+        )
 
 
 def common_name(cert: x509.Certificate) -> str:
@@ -303,45 +350,6 @@ def load_pair(cert: Path, key: Path, passphrase: bytes | None = None) -> Pair:
     if pair.cert.public_key() != private.public_key():
         raise ToolError(f"{key} is not the key of {cert}: put back the pair that belongs together")
     return pair
-
-
-def load_key(path: Path, passphrase: bytes | None = None) -> "PrivateKey":
-    """Read a private key, PEM or DER, RSA or EC. Raises ToolError."""
-    try:
-        data = path.read_bytes()
-        load = load_pem_private_key if b"-----BEGIN" in data else load_der_private_key
-        try:
-            key = load(data, passphrase)
-        except TypeError:
-            if passphrase is None:
-                raise ToolError(
-                    f"{path} is encrypted: set {PASSPHRASE}, or give --passphrase-file"
-                ) from None
-            key = load(data, None)  # it is not encrypted, and needs no pass-phrase
-    except OSError as error:
-        raise ToolError(f"cannot read the private key {path}: {error.strerror}") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        why = "the pass-phrase does not open it, or it is none" if passphrase else str(error)
-        raise ToolError(f"cannot read the private key {path}: {why}") from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-        raise ToolError(f"{path} is neither an RSA nor an EC key, which Azure takes: make another")
-    return key
-
-
-def read_passphrase(file: Path | None) -> bytes | None:
-    """From the first line of the file, else from the environment; None if there is none.
-
-    Raises ToolError if the file cannot be read, or is empty.
-    """
-    if file is None:
-        return os.environ.get(PASSPHRASE, "").encode() or None
-    try:
-        text = file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
-    except OSError as error:
-        raise ToolError(f"cannot read the pass-phrase from {file}: {error.strerror}") from error
-    if not text:
-        raise ToolError(f"{file} is empty: put the pass-phrase into its first line")
-    return text
 
 
 def load_certs(path: Path) -> list[x509.Certificate]:

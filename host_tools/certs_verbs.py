@@ -1,179 +1,27 @@
 """microdps certs: make, show, convert and renew certificates."""
 
 import argparse
-import datetime
 from pathlib import Path
 
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from host_tools import ToolError, batch
+from host_tools import ToolError, certs_batch
 from host_tools.certs import (
-    BACKDATE,
     CA_DAYS,
     DEVICE_DAYS,
-    KEY_TYPES,
     LEAST_DAYS,
-    PASSPHRASE,
-    Pair,
     chain,
-    common_name,
-    der,
-    device_files,
-    extension,
-    issue,
+    checked,
     load_certs,
-    load_key,
     load_pair,
     pem,
-    read_passphrase,
+    proof,
     self_signed,
-    signed_by,
     write_new,
 )
-from microdps import identity
-
-# The most that a device sends of its chain, in bytes.
-LIMIT = identity._CHAIN
-
-# A proof of possession is looked at once.
-PROOF_DAYS = 2
-
-USAGES = {
-    ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
-    ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
-}
-
-# What a device's folder has its chain in.
-CHAINS = ("full-chain.pem", "cert.der", "cert.pem")
-
-
-def show(path: Path) -> str:
-    """What a file of certificates, or a device's folder, has in it. Raises ToolError."""
-    if path.is_dir():
-        found = [path / name for name in CHAINS if (path / name).exists()]
-        if not found:
-            raise ToolError(f"{path} has none of {', '.join(CHAINS)}: name a file")
-        path = found[0]
-    certs = load_certs(path)
-    lines = []
-    for at, cert in enumerate(certs):
-        lines += _describe(cert)
-        if at + 1 < len(certs):
-            signed = "" if signed_by(cert, certs[at + 1]) else "NOT "
-            lines.append(f"  {signed}signed by the next one")
-    size = 7 + sum(len(der(cert)) + 3 for cert in certs)
-    fits = "fits" if size <= LIMIT else "DOES NOT FIT"
-    lines.append(f"{path}: {len(certs)} certificates, {size} of {LIMIT} bytes: {fits} a board")
-    return "\n".join(lines)
-
-
-def _describe(cert: x509.Certificate) -> list[str]:
-    key = cert.public_key()
-    if isinstance(key, rsa.RSAPublicKey):
-        kind = f"RSA {key.key_size}"
-    else:
-        kind = (
-            f"EC {key.curve.name}" if isinstance(key, ec.EllipticCurvePublicKey) else "other key"
-        )
-    try:
-        usage = extension(cert, x509.ExtendedKeyUsage)
-        constraints = extension(cert, x509.BasicConstraints)
-    except ValueError as error:
-        name = common_name(cert)
-        raise ToolError(
-            f"the extensions of {name} cannot be read: make it anew ({error})"
-        ) from error
-    uses = ", ".join(USAGES.get(one, one.dotted_string) for one in usage) if usage else "any"
-    left = (cert.not_valid_after_utc - datetime.datetime.now(datetime.UTC)).days
-    return [
-        f"{cert.subject.rfc4514_string()}, issued by {cert.issuer.rfc4514_string()}",
-        f"  valid {cert.not_valid_before_utc:%F} to {cert.not_valid_after_utc:%F}"
-        + (f", {left} days left" if left >= 0 else ", EXPIRED"),
-        f"  {kind}, {'a CA' if constraints and constraints.ca else f'for {uses}'}, serial"
-        f" {cert.serial_number:x}",
-        f"  sha1 {cert.fingerprint(hashes.SHA1()).hex()}",  # noqa: S303  as Azure's portal shows
-        f"  sha256 {cert.fingerprint(hashes.SHA256()).hex()}",
-    ]
-
-
-def convert(
-    cert: Path, key: Path, issuers: list[Path], out: Path, force: bool, passphrase: bytes | None
-) -> Path:
-    """Make a device's folder, DER and PEM, of a certificate or a chain and its key → out.
-
-    issuers  files with what is not in the first one
-    A root at the end of the chain is left out: DPS knows it. Raises ToolError.
-    """
-    pair = load_pair(cert, key, passphrase)
-    above = [one for path in (cert, *issuers) for one in load_certs(path)][1:]
-    for lower, upper in zip([pair.cert, *above], above, strict=False):
-        if not signed_by(lower, upper):
-            raise ToolError(
-                f"{common_name(lower)} is not signed by {common_name(upper)}: give the issuers in"
-                " their order, the leaf's first"
-            )
-    if above and signed_by(above[-1], above[-1]):
-        above.pop()
-    write_new(out, device_files(pair, above), force)
-    return out
-
-
-def prove(
-    code: str, cert: Path, key: Path, out: Path, force: bool, passphrase: bytes | None
-) -> None:
-    """Write the certificate that proves to DPS that the CA's key is ours: for the verification
-    code, signed by that key. Its own key is not needed. Raises ToolError."""
-    if not code.isalnum() or len(code) > 64:
-        raise ToolError(f"{code!r} is no verification code: copy it from the portal")
-    authority = load_pair(cert, key, passphrase)
-    proof = issue(code, authority, days=PROOF_DAYS)
-    write_new(out.parent, {out.name: pem(proof.cert)}, force)
-
-
-def renew(
-    folder: Path,
-    issuers: Path,
-    days: float,
-    keep_key: bool,
-    force: bool,
-    passphrase: bytes | None,
-) -> Path:
-    """Make the certificate that follows a device's first, in folder/b → that folder.
-
-    issuers   folder with the intermediate, for a device that was signed by one
-    keep_key  the old key goes on
-    It begins later than the first one, by which a board knows it (firmware/microdps/rollover.py).
-    Raises ToolError.
-    """
-    old = load_certs(folder / "cert.pem")[0]
-    name = common_name(old)
-    key = load_key(folder / "key.pem", passphrase) if keep_key else None
-    issuer: Pair | None = None
-    if not signed_by(old, old):
-        issuer = load_pair(
-            issuers / "intermediate.cert.pem", issuers / "intermediate.key.pem", passphrase
-        )
-        if not signed_by(old, issuer.cert):
-            raise ToolError(
-                f"the intermediate in {issuers} has not signed {folder / 'cert.pem'}: name the"
-                " folder of the one that has, with --out"
-            )
-    later = old.not_valid_before_utc + datetime.timedelta(seconds=1)
-    start = max(later, datetime.datetime.now(datetime.UTC) - BACKDATE)
-    public = key or load_key(folder / "key.pem", passphrase)
-    pair = issue(name, issuer, key=key, key_type=_type(public), days=days, start=start)
-    write_new(folder / "b", device_files(pair, [issuer.cert] if issuer else []), force)
-    return folder / "b"
-
-
-def _type(key) -> str:
-    """The key type of a key, as --key names it."""
-    if isinstance(key, rsa.RSAPrivateKey):
-        return f"rsa-{4096 if key.key_size > 2048 else 2048}"
-    return "ec-p384" if key.key_size > 256 else "ec-p256"
+from host_tools.certs_convert import renew, to_device, to_pem
+from host_tools.certs_keys import KEY_TYPES, PASSPHRASE, read_passphrase
+from host_tools.certs_show import show
 
 
 def add_parser(verbs) -> None:
@@ -188,65 +36,111 @@ def add_parser(verbs) -> None:
         ("self-signed", self_signed, "a certificate that signs itself", "individual enrollment"),
         ("chain", chain, "a root, an intermediate and a device certificate", "enrollment group"),
     ):
-        kind = _kind(kinds, name, f"{text}, for an {scenario}", "Make", "device-01 --out certs")
+        kind = _kind(kinds, name, f"make {text}, for an {scenario}", "device-01 --out certs")
         kind.add_argument("registration_id", help="becomes the certificate's common name")
         _add_making(kind)
         kind.add_argument("--force", action="store_true", help="replace the device's files")
         kind.set_defaults(function=_make, make=function)
-    text = "certificates for the devices of a CSV file"
-    kind = _kind(kinds, "batch", text, "Make", "devices.csv")
-    kind.add_argument("csv", type=Path, help=f"with a column {batch.COLUMN}")
-    _add_making(kind)
-    kind.set_defaults(function=_batch)
-    kind = _kind(kinds, "show", "what is in a certificate", "Show", "certs/device-01")
+    _add_batch(kinds)
+    kind = _kind(kinds, "show", "say what is in certificates", "certs/device-01")
     kind.add_argument("path", type=Path, nargs="+", help="PEM or DER file, or a device's folder")
     kind.set_defaults(function=_show)
+    _add_convert(kinds)
+    _add_prove(kinds)
+    _add_renew(kinds)
+
+
+def _add_batch(kinds) -> None:
+    kind = _kind(
+        kinds,
+        "batch",
+        "make certificates for the devices of a CSV file, signed by the intermediate in --out",
+        "devices.csv --out certs",
+    )
+    kind.add_argument(
+        "csv",
+        type=Path,
+        help=f"has a column {certs_batch.COLUMN}; a device that has its folder is left alone",
+    )
+    _add_making(kind)
+    kind.set_defaults(function=_batch)
+
+
+def _add_convert(kinds) -> None:
     kind = _kind(
         kinds,
         "convert",
-        "openssl's PEM into a device's files, or those back",
-        "Convert",
+        "make a device's files of openssl's, or PEM of a device's files",
         "device-01-full-chain.cert.pem --key device-01.key.pem --out certs/device-01",
     )
-    kind.add_argument("cert", type=Path, help="the device's certificate, or its chain")
-    kind.add_argument("--key", type=Path, required=True, help="its private key")
     kind.add_argument(
-        "--issuer", type=Path, action="append", default=[], help="what the chain lacks, in order"
+        "source",
+        type=Path,
+        help="the device's certificate or its full chain, PEM or DER; or its folder with key.der"
+        " and cert.der",
+    )
+    kind.add_argument("--key", type=Path, help="the private key of a certificate or chain")
+    kind.add_argument(
+        "--issuer",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="what the chain lacks, the leaf's issuer first (repeatable)",
     )
     kind.add_argument("--out", type=Path, required=True, help="folder")
     _add_passphrase(kind)
     kind.add_argument("--force", action="store_true", help="replace the files")
     kind.set_defaults(function=_convert)
+
+
+def _add_prove(kinds) -> None:
     kind = _kind(
         kinds,
         "prove",
-        "the certificate that proves possession of a CA's key to DPS",
-        "Make",
-        "106A5SD242AF512B3498BD6098C4941E66R34H268DDB3288",
+        "make the certificate that proves to DPS that a CA's key is yours",
+        "106A5SD242AF512B3498BD6098C4941E66R34H268DDB3288 --cert certs/root.cert.pem"
+        " --key certs/root.key.pem",
     )
     kind.add_argument("code", help="DPS's verification code")
-    for part in ("cert", "key"):
-        default = Path(f"certs/root.{part}.pem")
-        kind.add_argument(f"--{part}", type=Path, default=default, help="CA's (%(default)s)")
-    kind.add_argument("--out", type=Path, default=Path("proof.cert.pem"), help="(%(default)s)")
-    _add_passphrase(kind)
+    kind.add_argument("--cert", type=Path, required=True, help="the CA's certificate")
+    kind.add_argument("--key", type=Path, required=True, help="the CA's private key")
+    kind.add_argument(
+        "--out", type=Path, default=Path("proof.cert.pem"), help="file (%(default)s)"
+    )
+    _add_passphrase(kind, encrypt=False)
     kind.add_argument("--force", action="store_true", help="replace the file")
     kind.set_defaults(function=_prove)
-    kind = _kind(kinds, "renew", "the certificate for a device's other slot", "Make", "device-01")
-    kind.add_argument("registration_id", help="whose folder is in --out")
+
+
+def _add_renew(kinds) -> None:
+    kind = _kind(
+        kinds,
+        "renew",
+        "make the certificate that follows a device's newest, for its other slot",
+        "device-01 --out certs",
+    )
+    kind.add_argument("registration_id", help="of a device that has its folder in --out")
     kind.add_argument("--out", type=Path, default=Path("certs"), help="folder (%(default)s)")
-    kind.add_argument("--keep-key", action="store_true", help="the old key goes on")
+    kind.add_argument("--keep-key", action="store_true", help="make no new key")
+    for part, word in (("cert", "certificate"), ("key", "private key")):
+        kind.add_argument(
+            f"--issuer-{part}",
+            type=Path,
+            metavar="FILE",
+            help=f"{word} of who signs (intermediate.{part}.pem in --out)",
+        )
     _add_days(kind)
     _add_passphrase(kind)
-    kind.add_argument("--force", action="store_true", help="replace the files")
+    kind.add_argument("--force", action="store_true", help="replace the older identity")
     kind.set_defaults(function=_renew)
 
 
-def _kind(kinds, name: str, text: str, what: str, example: str) -> argparse.ArgumentParser:
+def _kind(kinds, name: str, text: str, example: str) -> argparse.ArgumentParser:
     return kinds.add_parser(
         name,
         help=text,
-        description=f"{what} {text}.",
+        description=f"{text[0].upper()}{text[1:]}.",
         epilog=f"example: microdps certs {name} {example}",
     )
 
@@ -256,22 +150,11 @@ def _add_making(kind) -> None:
     kind.add_argument("--key", choices=KEY_TYPES, default="ec-p256", help="key type (%(default)s)")
     _add_days(kind)
     _add_passphrase(kind)
-    kind.add_argument(
-        "--encrypt",
-        action="store_true",
-        help="keys in PEM, by the pass-phrase; key.der never is, for the device reads none such",
-    )
 
 
 def _add_days(kind) -> None:
     kind.add_argument(
         "--days", type=_days, default=DEVICE_DAYS, help="validity in days (%(default)s)"
-    )
-
-
-def _add_passphrase(kind) -> None:
-    kind.add_argument(
-        "--passphrase-file", type=Path, help=f"of encrypted keys, instead of ${PASSPHRASE}"
     )
 
 
@@ -282,46 +165,83 @@ def _days(text: str) -> float:
     return days
 
 
-def _secret(args: argparse.Namespace) -> bytes | None:
-    """The pass-phrase. Raises ToolError if it is wanted, and not there."""
-    secret = read_passphrase(args.passphrase_file)
-    if getattr(args, "encrypt", False) and not secret:
+def _add_passphrase(kind, encrypt: bool = True) -> None:
+    kind.add_argument(
+        "--passphrase-file",
+        type=Path,
+        metavar="FILE",
+        help=f"with the pass-phrase of keys in its first line, instead of ${PASSPHRASE}",
+    )
+    if encrypt:
+        kind.add_argument(
+            "--encrypt",
+            action="store_true",
+            help="encrypt the PEM keys that are written; key.der never is, for the device reads"
+            " no encrypted key",
+        )
+
+
+def _passphrase(args: argparse.Namespace) -> bytes | None:
+    """Raises ToolError if keys are to be encrypted, and there is none."""
+    passphrase = read_passphrase(args.passphrase_file)
+    if args.encrypt and not passphrase:
         raise ToolError(f"--encrypt needs a pass-phrase: set {PASSPHRASE}, or --passphrase-file")
-    return secret
+    return passphrase
 
 
 def _make(args: argparse.Namespace) -> None:
-    secret = _secret(args)
-    given = args.registration_id, args.out, args.key, args.days, args.force
-    folder = args.make(*given, secret, args.encrypt)
+    given = (args.registration_id, args.out, args.key, args.days, args.force)
+    folder = args.make(*given, _passphrase(args), args.encrypt)
+    _say(folder, args.registration_id)
+
+
+def _say(folder: Path, registration_id: str) -> None:
     cert = load_certs(folder / "cert.pem")[0]
-    print(f"{folder}: certificate of {args.registration_id} until {cert.not_valid_after_utc:%F}")
+    print(f"{folder}: certificate of {registration_id} until {cert.not_valid_after_utc:%F}")
     print(f"  sha1 {cert.fingerprint(hashes.SHA1()).hex()}")  # noqa: S303  as Azure's portal shows
 
 
 def _batch(args: argparse.Namespace) -> None:
-    made, there = batch.run(args.csv, args.out, args.key, args.days, _secret(args), args.encrypt)
-    print(f"{args.out}: {made} certificates made, {there} were there")
+    passphrase = _passphrase(args)
+    count = certs_batch.batch(args.csv, args.out, args.key, args.days, passphrase, args.encrypt)
+    print(f"{args.out}: {count.made} certificates made, {count.there} were there")
 
 
 def _show(args: argparse.Namespace) -> None:
     for path in args.path:
-        print(show(path))
+        print("\n".join(show(path)))
 
 
 def _convert(args: argparse.Namespace) -> None:
-    folder = convert(args.cert, args.key, args.issuer, args.out, args.force, _secret(args))
-    print(show(folder))
+    source, how = args.source, (args.out, args.force, _passphrase(args), args.encrypt)
+    if source.is_dir():
+        if args.key or args.issuer:
+            raise ToolError(f"{source} is a folder, which has its key and issuers: give no more")
+        to_pem(source, *how)
+    elif args.key:
+        to_device(source, args.key, args.issuer, *how)
+    else:
+        raise ToolError(f"{source} needs its private key: give it with --key")
+    print("\n".join(show(args.out)))
 
 
 def _prove(args: argparse.Namespace) -> None:
-    prove(args.code, args.cert, args.key, args.out, args.force, _secret(args))
-    print(f"{args.out}: give it to DPS, which compares it with {args.cert}")
+    authority = load_pair(args.cert, args.key, read_passphrase(args.passphrase_file))
+    write_new(args.out.parent, {args.out.name: pem(proof(args.code, authority))}, args.force)
+    print(f"{args.out}: give it to DPS as the verification of {args.cert}")
 
 
 def _renew(args: argparse.Namespace) -> None:
-    folder = args.out / args.registration_id
-    made = renew(folder, args.out, args.days, args.keep_key, args.force, _secret(args))
-    cert = load_certs(made / "cert.pem")[0]
-    print(f"{made}: certificate of {args.registration_id} until {cert.not_valid_after_utc:%F}")
-    print(f"  next: microdps config --identity {made} --slot b")
+    name = checked(args.registration_id)
+    made, slot = renew(
+        args.out / name,
+        args.issuer_cert or args.out / "intermediate.cert.pem",
+        args.issuer_key or args.out / "intermediate.key.pem",
+        args.days,
+        args.keep_key,
+        args.force,
+        _passphrase(args),
+        args.encrypt,
+    )
+    _say(made, name)
+    print(f"  next: microdps config --out device --identity {made} --slot {slot}")

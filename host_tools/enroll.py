@@ -1,29 +1,28 @@
-"""microdps enroll: enroll a device, or all devices of an issuer, with DPS (its service API).
+"""Enrolling devices, one by one or all of an issuer, with DPS: its service API.
 
 The connection string comes from the environment or a file, never from the command line, where
-others could read it. What is enrolled already as it is asked for is left alone.
+others could read it.
+
+Source: Azure REST reference, DPS service 2021-10-01.
 """
 
-import argparse
-import copy
+import base64
 import os
-import shlex
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import requests
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509 import load_pem_x509_certificate
 
-from host_tools import ToolError, authority, sas
+from host_tools import ToolError, sas
 from host_tools.certs import checked, load_certs, pem
 
 API = "2021-10-01"
 ENVIRONMENT = "MICRODPS_DPS_CONNECTION_STRING"
 TIMEOUT_S = 30
 
-# "" as a message of requests' is no help, and the host has been named.
 CONNECTION_KEYS = ("HostName", "SharedAccessKeyName", "SharedAccessKey")
 
 # Path of the service API → the key of an enrollment's ID, and of its certificates.
@@ -39,31 +38,55 @@ REPROVISION = {
     "reset": {"updateHubAssignment": True, "migrateDeviceData": False},
     "never": {"updateHubAssignment": False, "migrateDeviceData": False},
 }
-AZ_REPROVISION = {
-    "migrate": "reprovisionandmigratedata",
-    "reset": "reprovisionandresetdata",
-    "never": "never",
+
+# What DPS adds to an enrollment, and takes from nobody.
+ADDED = ("etag", "createdDateTimeUtc", "lastUpdatedDateTimeUtc", "registrationState")
+
+# What to do about an answer's status.
+ADVICE = {
+    401: "check the key of the connection string, and what its policy permits",
+    403: "check what the policy of the connection string permits",
+    412: "somebody has changed it meanwhile, so run this again",
+    429: "wait a minute, and run this again",
 }
-SIMULATED = (
-    "--connection-string-file .simulator/connection-string.key.txt --ca .simulator/root.cert.pem"
-)
+
+# The most of an answer's text that a message quotes, in characters.
+QUOTE = 300
 
 
 def individual(
     service: "Service", registration_id: str, cert: Path, device_id: str | None, **options
 ) -> dict:
-    """Enroll one device by its certificate → the enrollment as DPS keeps it.
+    """Enroll one device by its certificate, whatever was there → the enrollment as DPS keeps it.
 
     options  as record() takes them
+    Raises ToolError.
     """
     made = record("enrollments", registration_id, cert=cert, device_id=device_id, **options)
     return service.put("enrollments", registration_id, made)
 
 
 def group(service: "Service", group_id: str, cert: Path, **options) -> dict:
-    """Enroll all devices whose certificates this one has signed → the enrollment group."""
+    """Enroll all devices whose certificates this one has signed → the enrollment group. Raises
+    ToolError."""
     made = record("enrollmentGroups", group_id, cert=cert, **options)
     return service.put("enrollmentGroups", group_id, made)
+
+
+def ensure(service: "Service", path: str, wanted: dict) -> tuple[str, dict]:
+    """Have DPS keep an enrollment as it is wanted → "enrolled", "changed" or "unchanged", and what
+    it keeps. What is not said of one that is there stays as it is.
+
+    Raises ToolError, also if somebody else changes it at the same time.
+    """
+    name = wanted[KINDS[path][0]]
+    before = service.get(path, name)
+    if before is None:
+        return "enrolled", service.put(path, name, wanted, None)
+    after = merged(before, wanted)
+    if comparable(after) == comparable(before):
+        return "unchanged", before
+    return "changed", service.put(path, name, after, before.get("etag", "*"))
 
 
 def record(
@@ -71,6 +94,7 @@ def record(
     name: str,
     *,
     cert: Path | None = None,
+    secondary: Path | None = None,
     ca_name: str | None = None,
     device_id: str | None = None,
     disabled: bool = False,
@@ -81,22 +105,23 @@ def record(
     """An enrollment as the service API takes it.
 
     path        "enrollments" or "enrollmentGroups"
+    secondary   the certificate that follows the first, or goes before it
     ca_name     of an uploaded CA certificate, in the place of a group's own certificate
+    device_id   in the hub; None: the registration ID
     allocation  one of ALLOCATIONS
     hubs        host names of the linked hubs that it may use; none: all of them
     reprovision one of REPROVISION
 
-    Raises ToolError if the certificate cannot be read, or the ID is none.
+    Raises ToolError if a certificate cannot be read, or the ID is none.
     """
     id_key, certs_key = KINDS[path]
     if ca_name:
-        x509: dict = {"caReferences": {"primary": ca_name}}
+        attestation = {"type": "x509", "x509": {"caReferences": {"primary": ca_name}}}
     else:
-        certificate = pem(load_certs(cert or Path())[0]).decode()
-        x509 = {certs_key: {"primary": {"certificate": certificate}}}
+        attestation = _attestation(certs_key, cert or Path(), secondary)
     made = {
         id_key: checked(name),
-        "attestation": {"type": "x509", "x509": x509},
+        "attestation": attestation,
         "provisioningStatus": "disabled" if disabled else "enabled",
     }
     if device_id:
@@ -110,32 +135,56 @@ def record(
     return made
 
 
-def same(wanted: dict, kept: dict) -> bool:
-    """Does DPS keep an enrollment as it is wanted? A certificate may be told by its thumbprint."""
-    wanted, kept = copy.deepcopy(wanted), copy.deepcopy(kept)
-    for one in (wanted, kept):
-        x509 = one["attestation"].get("x509") or {}
-        for pair in x509.values():
-            held = (pair or {}).get("primary")
-            if isinstance(held, dict):
-                pair["primary"] = _thumbprint(held)
-        one["attestation"]["x509"] = {key: pair for key, pair in x509.items() if pair}
-    for pair in kept["attestation"]["x509"].values():
-        if not pair.get("secondary"):
-            pair.pop("secondary", None)
-    wanted["attestation"].pop("tpm", None)
-    return all(
-        kept.get(key) == value for key, value in wanted.items() if key != "attestation"
-    ) and (wanted["attestation"]["x509"] == kept["attestation"]["x509"])
+def _attestation(kind: str, cert: Path, secondary: Path | None = None) -> dict:
+    pair = {"primary": {"certificate": pem(load_certs(cert)[0]).decode()}}
+    if secondary:
+        pair["secondary"] = {"certificate": pem(load_certs(secondary)[0]).decode()}
+    return {"type": "x509", "x509": {kind: pair}}
 
 
-def _thumbprint(held: dict) -> str:
-    """SHA-256 of a certificate as the service API has it: itself, or what is told of it."""
+def merged(before: dict, wanted: dict) -> dict:
+    """An enrollment that is there, changed as it is wanted; its secondary certificate stays if
+    none is given, unless it has become the primary one."""
+    kept = {key: value for key, value in before.items() if key not in ADDED}
+    ((kind, pair),) = wanted["attestation"]["x509"].items()
+    there = ((kept.get("attestation") or {}).get("x509") or {}).get(kind) or {}
+    pair = {which: value for which, value in there.items() if value} | pair
+    if len(pair) > 1 and _mark(pair["primary"]) == _mark(pair["secondary"]):
+        del pair["secondary"]
+    return {**kept, **wanted, "attestation": {"type": "x509", "x509": {kind: pair}}}
+
+
+def comparable(enrollment: dict) -> dict:
+    """An enrollment without what DPS adds to it; a certificate becomes its thumbprint."""
+    kept = {key: value for key, value in enrollment.items() if key not in ADDED}
+    held = (kept.pop("attestation", None) or {}).get("x509") or {}
+    marks = {
+        (kind, which): _mark(value)
+        for kind, pair in held.items()
+        for which, value in (pair or {}).items()
+        if value
+    }
+    return {**kept, "certificates": marks}
+
+
+def _mark(held) -> str:
+    """SHA-256 thumbprint of a certificate as the service API has it: by what is told of it, or by
+    itself, as PEM or base64. The name of a CA certificate stays. "" for what cannot be read."""
+    if isinstance(held, str):
+        return held
     told = (held.get("info") or {}).get("sha256Thumbprint")
     if told:
         return told.upper()
-    cert = load_pem_x509_certificate(held["certificate"].encode())
-    return cert.fingerprint(hashes.SHA256()).hex().upper()
+    data = (held.get("certificate") or "").encode()
+    try:
+        if b"-----BEGIN" not in data:
+            data = base64.b64decode(data)
+        load = x509.load_der_x509_certificate
+        if b"-----BEGIN" in data:
+            load = x509.load_pem_x509_certificate
+        return load(data).fingerprint(hashes.SHA256()).hex().upper()
+    except ValueError:
+        return ""
 
 
 def parts(connection_string: str) -> dict[str, str]:
@@ -165,14 +214,14 @@ class Service:
         self._host, self._key_name, self._key = (given[key] for key in CONNECTION_KEYS)
         self._ca = ca
 
-    def put(self, kind: str, name: str, record: dict, etag: str = "*") -> dict:
-        """Create an enrollment, or replace the one that is there → what DPS keeps."""
-        answer = self._ask("PUT", f"{kind}/{_quoted(name)}", record, {"If-Match": etag})
-        if answer.status_code != 200:
-            raise ToolError(
-                f"DPS refused to enroll {name}: HTTP {answer.status_code}, {answer.text.strip()}"
-            )
-        kept = self._json(answer)
+    def put(self, kind: str, name: str, record: dict, etag: str | None = "*") -> dict:
+        """Create an enrollment, or replace the one that is there → what DPS keeps.
+
+        etag  of the one to replace; "*": whatever is there; None: there must be none
+        """
+        headers = {"If-Match": etag} if etag else None
+        answer = self._ask("PUT", f"{kind}/{_quoted(name)}", record, headers)
+        kept = self._checked(answer, f"enroll {name}")
         if not isinstance(kept, dict) or "provisioningStatus" not in kept:
             raise self._no_dps()
         return kept
@@ -182,30 +231,27 @@ class Service:
         answer = self._ask("GET", f"{kind}/{_quoted(name)}")
         if answer.status_code == 404:
             return None
-        self._check(answer, f"tell of {name}")
-        kept = self._json(answer)
-        if not isinstance(kept, dict):
+        kept = self._checked(answer, f"tell of {name}")
+        if not isinstance(kept, dict) or "provisioningStatus" not in kept:
             raise self._no_dps()
         return kept
 
-    def delete(self, kind: str, name: str) -> None:
-        self._check(self._ask("DELETE", f"{kind}/{_quoted(name)}"), f"delete {name}")
+    def delete(self, kind: str, name: str, etag: str = "*") -> None:
+        answer = self._ask("DELETE", f"{kind}/{_quoted(name)}", headers={"If-Match": etag})
+        self._checked(answer, f"delete {name}")
 
     def listed(self, kind: str) -> Iterator[dict]:
         """All enrollments of a kind, page by page."""
-        token = ""
-        while True:
-            headers = {"x-ms-continuation": token} if token else {}
+        token = None
+        while token != "":
+            headers = {"x-ms-continuation": token} if token else None
             query = {"query": "SELECT * FROM enrollments"}
             answer = self._ask("POST", f"{kind}/query", query, headers)
-            self._check(answer, "list the enrollments")
-            page = self._json(answer)
+            page = self._checked(answer, "list the enrollments")
             if not isinstance(page, list):
                 raise self._no_dps()
             yield from page
             token = answer.headers.get("x-ms-continuation", "")
-            if not token:
-                return
 
     def _ask(
         self, method: str, path: str, body: dict | None = None, headers: dict | None = None
@@ -232,13 +278,14 @@ class Service:
                 " connection string, the network and, for the simulator, --ca"
             ) from error
 
-    def _check(self, answer: requests.Response, what: str) -> None:
+    def _checked(self, answer: requests.Response, what: str):
+        """The JSON of an answer; None if it has none. Raises ToolError if it is a refusal."""
         if answer.status_code not in (200, 204):
-            raise ToolError(
-                f"DPS refused to {what}: HTTP {answer.status_code}, {answer.text.strip()}"
-            )
-
-    def _json(self, answer: requests.Response):
+            text = " ".join(answer.text.split())[:QUOTE]
+            advice = ADVICE.get(answer.status_code, "change what it names, or see 'explain'")
+            raise ToolError(f"DPS refused to {what}: HTTP {answer.status_code}, {text}: {advice}")
+        if answer.status_code == 204:
+            return None
         try:
             return answer.json()
         except ValueError as error:
@@ -255,7 +302,7 @@ def _quoted(name: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost of a chain of exceptions, which says what happened."""
+    """The innermost of a chain of exceptions, which says what happened; requests' own do not."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error) or type(error).__name__
@@ -270,149 +317,3 @@ def connection_string(file: Path | None) -> str:
     if not text:
         raise ToolError(f"no DPS connection string: set {ENVIRONMENT}, or name a file with it")
     return text
-
-
-def command(path: str, record: dict, cert: Path | None) -> str:
-    """The Azure CLI's command that makes this enrollment, for a dry run."""
-    single = path == "enrollments"
-    words = ["az", "iot", "dps", "enrollment" if single else "enrollment-group", "create"]
-    words += ["--dps-name", "DPS", "--resource-group", "GROUP", "--enrollment-id"]
-    words += [record[KINDS[path][0]]]
-    if single:
-        words += ["--attestation-type", "x509"]
-    reference = record["attestation"]["x509"].get("caReferences")
-    if reference:
-        words += ["--ca-name", reference["primary"]]
-    else:
-        words += ["--certificate-path", str(cert)]
-    if "deviceId" in record:
-        words += ["--device-id", record["deviceId"]]
-    words += ["--provisioning-status", record["provisioningStatus"]]
-    if "allocationPolicy" in record:
-        words += ["--allocation-policy", record["allocationPolicy"].lower()]
-    if "iotHubs" in record:
-        words += ["--iot-hubs", " ".join(record["iotHubs"])]
-    if "reprovisionPolicy" in record:
-        (name,) = (n for n, policy in REPROVISION.items() if policy == record["reprovisionPolicy"])
-        words += ["--reprovision-policy", AZ_REPROVISION[name]]
-    return shlex.join(words)
-
-
-def add_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "enroll",
-        help="enroll devices with DPS",
-        description=__doc__,
-        epilog="example: microdps enroll group group-01 --cert certs/intermediate.cert.pem",
-    )
-    kinds = verb.add_subparsers(title="kinds", metavar="KIND", required=True)
-    for name, path, text, cert in (
-        ("individual", "enrollments", "one device, by its own certificate", "device-01/cert.pem"),
-        ("group", "enrollmentGroups", "all devices of an issuer", "intermediate.cert.pem"),
-    ):
-        kind = kinds.add_parser(
-            name,
-            help=text,
-            description=f"Enroll {text}. An enrollment of that ID is replaced if it differs.",
-            epilog=f"example: microdps enroll {name} device-01 --cert certs/{cert} {SIMULATED}",
-        )
-        kind.add_argument("id", help="registration ID" if name == "individual" else "group's ID")
-        attestation = kind.add_mutually_exclusive_group(required=True)
-        attestation.add_argument("--cert", type=Path, help="PEM or DER file")
-        if name == "individual":
-            kind.add_argument("--device-id", help="device ID in the hub (the registration ID)")
-        else:
-            attestation.add_argument("--ca-name", help="of an uploaded CA certificate instead")
-        kind.add_argument("--disabled", action="store_true", help="nobody is let in by it")
-        kind.add_argument("--allocation-policy", choices=ALLOCATIONS, help="(hashed)")
-        kind.add_argument(
-            "--iot-hub", action="append", default=[], metavar="HOST", help="a linked hub to use"
-        )
-        kind.add_argument("--reprovision-policy", choices=REPROVISION, help="(migrate)")
-        kind.add_argument(
-            "--dry-run", action="store_true", help="print the Azure CLI's command, change nothing"
-        )
-        add_service(kind)
-        kind.set_defaults(function=_run, path=path)
-    kind = kinds.add_parser(
-        "list",
-        help="what is enrolled",
-        description="List enrollments and enrollment groups.",
-        epilog=f"example: microdps enroll list {SIMULATED}",
-    )
-    add_service(kind)
-    kind.set_defaults(function=_list)
-    kind = kinds.add_parser(
-        "delete",
-        help="an enrollment or a group",
-        description="Delete an enrollment. A hub that it has led to keeps its devices.",
-        epilog=f"example: microdps enroll delete individual device-01 {SIMULATED}",
-    )
-    kind.add_argument("kind", choices=("individual", "group"))
-    kind.add_argument("id", help="registration ID, or group's ID")
-    kind.add_argument(
-        "--dry-run", action="store_true", help="print the Azure CLI's command, change nothing"
-    )
-    add_service(kind)
-    kind.set_defaults(function=_delete)
-    authority.add_parser(kinds)
-
-
-def add_service(kind) -> None:
-    """The arguments that say which DPS it is."""
-    kind.add_argument("--connection-string-file", type=Path, help=f"instead of ${ENVIRONMENT}")
-    kind.add_argument("--ca", type=Path, help="root of the service's certificate (PEM)")
-
-
-def _service(args: argparse.Namespace) -> Service:
-    return Service(connection_string(args.connection_string_file), args.ca)
-
-
-def _run(args: argparse.Namespace) -> None:
-    wanted = record(
-        args.path,
-        args.id,
-        cert=args.cert,
-        ca_name=getattr(args, "ca_name", None),
-        device_id=getattr(args, "device_id", None),
-        disabled=args.disabled,
-        allocation=args.allocation_policy,
-        hubs=args.iot_hub,
-        reprovision=args.reprovision_policy,
-    )
-    if args.dry_run:
-        print(command(args.path, wanted, args.cert))
-        return
-    service = _service(args)
-    before = service.get(args.path, args.id)
-    kind = "individual" if args.path == "enrollments" else "group"
-    if before and same(wanted, before):
-        print(f"unchanged: {kind} {args.id}, {before['provisioningStatus']}")
-        return
-    kept = service.put(args.path, args.id, wanted, before["etag"] if before else "*")
-    what = "changed" if before else "enrolled"
-    print(f"{what}: {kind} {args.id}, {kept['provisioningStatus']}")
-
-
-def _list(args: argparse.Namespace) -> None:
-    service = _service(args)
-    for path, kind in (("enrollments", "individual"), ("enrollmentGroups", "group")):
-        for one in service.listed(path):
-            print(f"{kind:<10} {one[KINDS[path][0]]}, {one['provisioningStatus']}")
-
-
-def _delete(args: argparse.Namespace) -> None:
-    path = "enrollments" if args.kind == "individual" else "enrollmentGroups"
-    if args.dry_run:
-        noun = "enrollment" if args.kind == "individual" else "enrollment-group"
-        print(
-            f"az iot dps {noun} delete --dps-name DPS --resource-group GROUP"
-            f" --enrollment-id {shlex.quote(args.id)}"
-        )
-        return
-    service = _service(args)
-    if service.get(path, args.id) is None:
-        print(f"unchanged: there is no {args.kind} {args.id}")
-        return
-    service.delete(path, args.id)
-    print(f"deleted: {args.kind} {args.id}")

@@ -3,18 +3,23 @@
 import base64
 import hashlib
 import hmac
+import json
 import re
 import shlex
 import socket
+import subprocess
+import sys
 import time
 import urllib.parse
 import uuid
 
 import pytest
 import requests
+from azure.mgmt import iothubprovisioningservices
+from cryptography.hazmat.primitives import hashes
 
 import peers
-from host_tools import certs, enroll
+from host_tools import CHECKOUT, authority, certs, enroll
 
 
 @pytest.fixture
@@ -127,16 +132,138 @@ def test_options_become_the_enrollments(with_key, cert, rest, simulator):
     assert "nowhere is no linked hub" in refusal
 
 
-def test_same_by_the_thumbprint_alone(cert):
-    """The service need not tell the certificate itself."""
-    wanted = enroll.record("enrollments", "device-01", cert=cert[0])
+def test_what_is_not_given_stays(with_key, cert, rest, tmp_path):
+    file, name = cert
+    next_one = certs.self_signed(f"{name}-next", tmp_path, "ec-p256", 30, False) / "cert.pem"
+    options = ["--device-id", "thermometer-11", "--secondary-cert", next_one]
+    with_key("individual", name, "--cert", file, *options, "--reprovision-policy", "never")
+    before = rest("GET", f"enrollments/{name}").json()
+    assert with_key("individual", name, "--cert", file).out.startswith("unchanged: ")
+    assert rest("GET", f"enrollments/{name}").json() == before
+    assert with_key("individual", name, "--cert", file, "--disabled").out.startswith("changed: ")
+    after = rest("GET", f"enrollments/{name}").json()
+    assert {key for key in after if after[key] != before.get(key)} == {
+        "provisioningStatus",
+        "etag",
+        "lastUpdatedDateTimeUtc",
+    }
+    # Once the second has become the first, it is not held twice.
+    assert with_key("individual", name, "--cert", next_one).out.startswith("changed: ")
+    pair = rest("GET", f"enrollments/{name}").json()["attestation"]["x509"]["clientCertificates"]
+    assert pair["primary"]["certificate"] == next_one.read_text()
+    assert not pair.get("secondary")
+
+
+def test_certificate_is_compared_however_the_service_has_it(cert):
     leaf = certs.load_certs(cert[0])[0]
-    told = {"sha256Thumbprint": leaf.fingerprint(certs.hashes.SHA256()).hex()}
-    pair = {"primary": {"certificate": None, "info": told}, "secondary": None}
-    kept = wanted | {"attestation": {"type": "x509", "x509": {"clientCertificates": pair}}}
-    assert enroll.same(wanted, kept)
-    told["sha256Thumbprint"] = "0" * 64
-    assert not enroll.same(wanted, kept)
+    wanted = enroll.record("enrollments", "device-01", cert=cert[0])
+    der = base64.b64encode(certs.der(leaf)).decode()
+    told = {"sha256Thumbprint": leaf.fingerprint(hashes.SHA256()).hex()}
+    for held, same in (
+        ({"certificate": certs.pem(leaf).decode()}, True),
+        ({"certificate": base64.b64encode(certs.pem(leaf)).decode()}, True),
+        ({"certificate": der}, True),
+        ({"certificate": None, "info": told}, True),
+        ({"certificate": der, "info": {"sha256Thumbprint": "0" * 64}}, False),
+        ({"certificate": "no certificate"}, False),
+        ({}, False),
+    ):
+        x509 = {"clientCertificates": {"primary": held, "secondary": None}}
+        kept = wanted | {"etag": "x", "attestation": {"type": "x509", "x509": x509}}
+        after = enroll.merged(kept, wanted)
+        assert (enroll.comparable(after) == enroll.comparable(kept)) is same, held
+
+
+def test_group_goes_from_a_certificate_to_a_ca_name(cert):
+    before = enroll.record("enrollmentGroups", "group-02", cert=cert[0])
+    wanted = enroll.record("enrollmentGroups", "group-02", ca_name="my-ca")
+    assert enroll.merged(before, wanted)["attestation"] == wanted["attestation"]
+
+
+def test_change_by_somebody_else_at_the_same_time(cert, simulator, monkeypatch):
+    """Both have read; the second to write is refused."""
+    file, name = cert
+    service = simulator.service
+    wanted = enroll.record("enrollments", name, cert=file)
+    enroll.ensure(service, "enrollments", wanted)
+    read = service.get
+
+    def late(path, name):
+        before = read(path, name)
+        simulator.service.put(path, name, {**wanted, "deviceId": "theirs"})
+        return before
+
+    monkeypatch.setattr(service, "get", late)
+    with pytest.raises(enroll.ToolError, match="changed it meanwhile, so run this again"):
+        enroll.ensure(service, "enrollments", {**wanted, "provisioningStatus": "disabled"})
+    assert simulator.service.get("enrollments", name)["deviceId"] == "theirs"
+
+
+@pytest.fixture
+def peer(tmp_path, monkeypatch, command):
+    """Run `microdps enroll` against a server that gives these answers, one a connection → Done,
+    and what it was asked."""
+    root = certs.issue("peer root", ca=True)
+    certs.write_new(tmp_path, {"peer-root.pem": certs.pem(root.cert)})
+
+    def run(answers, *arguments):
+        left = list(answers)
+        asked = []
+
+        def handle(connection):
+            asked.append(bytes(peers.read_request(connection) or b""))
+            head, body = left.pop(0)
+            connection.sendall(b"HTTP/1.0 " + head + b"\r\n\r\n" + body)
+
+        context = peers.server_context(tmp_path, root)
+        with peers.listening(peers.tls(context, handle)) as port:
+            key = f"HostName=localhost:{port};SharedAccessKeyName=owner;SharedAccessKey=AAAA"
+            monkeypatch.setenv(enroll.ENVIRONMENT, key)
+            done = command("enroll", *arguments, "--ca", tmp_path / "peer-root.pem")
+        assert "AAAA" not in done.out + done.err
+        return done, asked
+
+    return run
+
+
+def test_list_goes_through_all_pages(peer):
+    def page(key, *names):
+        records = [{key: name, "provisioningStatus": "enabled"} for name in names]
+        return json.dumps(records).encode()
+
+    answers = [
+        (b"200 OK\r\nx-ms-continuation: next", page("registrationId", "a", "b")),
+        (b"200 OK", page("registrationId", "c")),
+        (b"200 OK", page("enrollmentGroupId", "g")),
+    ]
+    done, asked = peer(answers, "list")
+    assert [line.split()[:2] for line in done.out.splitlines()] == [
+        ["individual", "a,"],
+        ["individual", "b,"],
+        ["individual", "c,"],
+        ["group", "g,"],
+    ]
+    assert [b"x-ms-continuation: next" in request for request in asked] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (b"401 Unauthorized", "check the key"),
+        (b"403 Forbidden", "permits"),
+        (b"429 Too Many Requests", "wait a minute"),
+        (b"500 Oh", "HTTP 500"),
+    ],
+)
+def test_refusal_is_one_sentence_that_says_what_to_do(peer, status, advice):
+    done, _ = peer([(status, b"<html>\n<p>no</p>\n" + b"x" * 10_000)], "list")
+    assert advice in done.refusal
+    assert len(done.refusal) < 500
+
+
+def test_list_of_what_is_no_dps(peer):
+    for body in (b"<html>", b"{}"):
+        assert "is no DPS" in peer([(b"200 OK", body)], "list")[0].refusal
 
 
 def test_list_and_delete(with_key, cert, rest):
@@ -163,7 +290,16 @@ def test_dry_run_prints_the_azure_clis_command_and_needs_no_secret(enrolling, ce
     assert "enrollment-group create" in done.out
     assert "--ca-name my-ca" in done.out
     assert "enrollment delete" in enrolling("delete", "individual", name, "--dry-run").out
-    done = enrolling("ca", "my-ca", "--cert", file, "--key", "root.key.pem", "--dry-run")
+    options = ["--allocation-policy", "geoLatency", "--reprovision-policy", "migrate"]
+    options += ["--iot-hub", "one", "--iot-hub", "two", "--disabled", "--secondary-cert", file]
+    words = shlex.split(enrolling("group", "g", "--cert", file, *options, "--dry-run").out)
+    told = dict(zip(words[5::2], words[6::2], strict=True))
+    assert told["--allocation-policy"] == "geolatency"
+    assert told["--reprovision-policy"] == "reprovisionandmigratedata"
+    assert told["--iot-hubs"] == "one two"
+    assert told["--provisioning-status"] == "disabled"
+    assert told["--secondary-certificate-path"] == str(file)
+    done = enrolling("ca", "my-ca", "--cert", file, "--prove", "--key", "k.pem", "--dry-run")
     assert [line.split()[4] for line in done.out.splitlines()] == [
         "create",
         "generate-verification-code",
@@ -178,7 +314,8 @@ def ca(tmp_path):
     files = {"ca.cert.pem": certs.pem(pair.cert), "ca.key.pem": certs.key_pem(pair)}
     certs.write_new(tmp_path, files)
     name = f"ca-{uuid.uuid4()}"
-    return name, ["--cert", tmp_path / "ca.cert.pem"], ["--key", tmp_path / "ca.key.pem"]
+    key_option = ["--prove", "--key", tmp_path / "ca.key.pem"]
+    return name, ["--cert", tmp_path / "ca.cert.pem"], key_option
 
 
 def test_ca_is_uploaded_proved_referred_to_and_deleted(with_key, ca, rest):
@@ -189,6 +326,7 @@ def test_ca_is_uploaded_proved_referred_to_and_deleted(with_key, ca, rest):
     done = with_key("ca", name, *cert_option, *key_option)
     assert done.out.splitlines()[1] == f"proved: CA {name}, verified"
     assert "unchanged" in with_key("ca", name, *cert_option, *key_option).out
+    assert with_key("ca", name, *key_option).out == f"unchanged: CA {name}, verified\n"
     assert with_key("group", f"g-{name}", "--ca-name", name).code == 0
     assert "unchanged" in with_key("group", f"g-{name}", "--ca-name", name).out
     assert "refers to the certificate" in with_key("ca", name, "--delete").refusal
@@ -211,8 +349,85 @@ def test_ca_that_is_not_said_well(enrolling, with_key, ca, tmp_path, cert):
     assert "is not a CA's" in with_key("ca", name, "--cert", cert[0]).refusal
     other = certs.issue("other", ca=True)
     certs.write_new(tmp_path, {"other.key.pem": certs.key_pem(other)})
-    done = with_key("ca", name, *cert_option, "--key", tmp_path / "other.key.pem")
-    assert "is not the key of" in done.err
+    key_option = ["--prove", "--key", tmp_path / "other.key.pem"]
+    assert "is not the key of" in with_key("ca", name, *cert_option, *key_option).refusal
+    assert "there is no CA" in with_key("ca", name, *key_option).refusal
+    with_key("ca", name, *cert_option)
+    assert "is not the key of" in with_key("ca", name, *key_option).refusal
+    assert "--prove" in with_key("ca", name, *key_option[1:]).refusal
+    assert "--key" in with_key("ca", name, "--prove").refusal
+    assert with_key("ca", name, "--prove", "--delete", *key_option[1:]).code == 2
+
+
+def test_ca_is_proved_by_a_key_with_a_passphrase(with_key, ca, tmp_path):
+    name, cert_option, key_option = ca
+    pair = certs.load_pair(cert_option[1], key_option[2])
+    key_option[2].write_bytes(certs.key_pem(pair, b"1234"))
+    assert "is encrypted" in with_key("ca", name, *cert_option, *key_option).refusal
+    file = tmp_path / "passphrase.txt"
+    file.write_text("1234")
+    given = (*cert_option, *key_option, "--passphrase-file", file)
+    assert "proved" in with_key("ca", name, *given).out
+
+
+def test_azures_own_host_gets_no_key_as_a_token(enrolling, ca, key_file, simulator, tmp_path):
+    azure = "my.azure-devices-provisioning.net"
+    bad = changed(key_file, tmp_path, simulator.dps, azure)
+    done = enrolling("ca", ca[0], *ca[1], "--connection-string-file", bad)
+    assert "a connection string is for the simulator" in done.refusal
+
+
+WHERE = ("--subscription", "s-1", "--resource-group", "g-1", "--dps", "d-1")
+
+
+def test_ca_by_azures_sign_in(enrolling, ca, rest, simulator, monkeypatch):
+    """The library's client and paths; the token and the host are the simulator's."""
+    client = iothubprovisioningservices.IotDpsClient
+    monkeypatch.setattr(
+        iothubprovisioningservices,
+        "IotDpsClient",
+        lambda *given, **options: client(*given, base_url=f"https://{simulator.dps}", **options),
+    )
+    credential = authority.KeyCredential(rest.key)
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", lambda: credential)
+    assert enrolling("ca", ca[0], *ca[1], *WHERE).code == 0
+    kept = requests.get(
+        f"https://{simulator.dps}/subscriptions/s-1/resourceGroups/g-1/providers/Microsoft.Devices"
+        f"/provisioningServices/d-1/certificates/{ca[0]}?api-version=2022-12-12",
+        headers={"Authorization": f"Bearer {rest.key}"},
+        verify=str(simulator.root),
+        timeout=20,
+    ).json()
+    assert "/subscriptions/s-1/resourceGroups/g-1/" in kept["id"]
+    assert "/provisioningServices/d-1/" in kept["id"]
+    wrong = authority.KeyCredential("wrong")
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", lambda: wrong)
+    assert "did not let you tell of" in enrolling("ca", ca[0], *ca[1], *WHERE).refusal
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setattr(authority, "RETRIES", 0)
+    monkeypatch.setattr(
+        iothubprovisioningservices,
+        "IotDpsClient",
+        lambda *given, **options: client(*given, base_url=f"https://localhost:{port}", **options),
+    )
+    assert "cannot reach Azure" in enrolling("ca", "--list", *WHERE).refusal
+
+
+def test_who_is_not_signed_in_is_told_in_one_sentence(enrolling, ca, monkeypatch, tmp_path):
+    for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "MSI_ENDPOINT", "IDENTITY_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    refusal = enrolling("ca", ca[0], *ca[1], *WHERE).refusal
+    assert "you are not signed in to Azure: run 'az login'" in refusal
+
+
+def test_azures_libraries_are_loaded_by_no_other_verb():
+    code = "import sys, host_tools.__main__; print([m for m in sys.modules if 'azure' in m])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, timeout=20
+    )
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_no_connection_string(enrolling, cert):

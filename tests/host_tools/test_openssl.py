@@ -24,6 +24,14 @@ subjectKeyIdentifier = hash
 basicConstraints = critical,CA:FALSE
 keyUsage = critical,digitalSignature,keyEncipherment
 extendedKeyUsage = clientAuth
+[database]
+new_certs_dir = new
+database = index.txt
+rand_serial = yes
+unique_subject = no
+policy = any
+[any]
+commonName = supplied
 """
 
 
@@ -89,16 +97,82 @@ def checked(command, folder, name) -> None:
     assert done.code == 0, done.out
 
 
-def test_self_signed_of_the_how_to(openssl, command, phrase):
-    """RSA 4096, SHA-256, CA:FALSE, clientAuth, a pass-phrase."""
-    key(openssl, "device-01", "rsa:4096")
-    sign(openssl, "device-01", None, "client")
+def test_self_signed_of_the_how_to(openssl, command, phrase, monkeypatch):
+    """RSA 4096, SHA-256, clientAuth, a pass-phrase: "Use X.509 certificates over HTTPS"."""
+    openssl(
+        *("req", "-outform", "PEM", "-x509", "-sha256", "-newkey", "rsa:4096", "-days", "30"),
+        *("-keyout", "device-key.pem", "-out", "device-cert.pem", "-passout", f"pass:{PHRASE}"),
+        *("-config", "openssl.cnf", "-addext", "basicConstraints=CA:FALSE"),
+        *("-addext", "extendedKeyUsage=clientAuth", "-subj", "/CN=my-x509-device"),
+    )
+    plain = ("-in", "device-key.pem", "-passin", f"pass:{PHRASE}")
+    openssl("rsa", *plain, "-out", "unencrypted-device-key.pem")
     folder = openssl.folder
-    arguments = [folder / "device-01.cert.pem", "--key", folder / "device-01.key.pem"]
-    done = command("certs", "convert", *arguments, "--out", folder / "converted")
+    convert = ["certs", "convert", folder / "device-cert.pem", "--key"]
+    done = command(*convert, folder / "device-key.pem", "--out", folder / "converted")
     assert done.code == 0, done.err
-    assert "RSA 4096, for clientAuth" in done.out
+    assert "  key rsa-4096, extended key usage clientAuth, CA no" in done.out
+    assert "  signed by itself" in done.out
+    checked(command, folder, "my-x509-device")
+    monkeypatch.delenv("MICRODPS_KEY_PASSPHRASE")
+    assert "is encrypted" in command(*convert, folder / "device-key.pem", "--out", "x").refusal
+    key = folder / "unencrypted-device-key.pem"
+    assert command(*convert, key, "--out", folder / "plain").code == 0
+    same = [(folder / where / "key.der").read_bytes() for where in ("converted", "plain")]
+    assert same[0] == same[1]
+
+
+def test_text_and_parameters_that_openssl_writes_before_pem(openssl, command):
+    folder = openssl.folder
+    openssl("ecparam", "-name", "prime256v1", "-genkey", "-out", "device.key.pem")
+    assert "BEGIN EC PARAMETERS" in (folder / "device.key.pem").read_text()
+    sign(openssl, "device", None, "client")
+    text = openssl("x509", "-in", "device.cert.pem", "-text")
+    (folder / "device.cert.pem").write_text(text)
+    arguments = [folder / "device.cert.pem", "--key", folder / "device.key.pem"]
+    assert command("certs", "convert", *arguments, "--out", folder / "converted").code == 0
+    checked(command, folder, "device")
+
+
+def test_chain_of_the_how_tos_own_ca(openssl, command, phrase):
+    """RSA 4096 and `openssl ca` with its database: "Create and provision devices with X.509"."""
+    folder = openssl.folder
+    (folder / "new").mkdir()
+    (folder / "index.txt").write_text("")
+    key(openssl, "root", "rsa:4096")
+    sign(openssl, "root", None, "ca")
+    for name, issuer, section in (
+        ("intermediate", "root", "ca"),
+        ("device-01", "intermediate", "client"),
+    ):
+        key(openssl, name, "rsa:4096")
+        new = ["-new", "-sha256", "-key", f"{name}.key.pem", "-passin", f"pass:{PHRASE}"]
+        subject = ["-subj", f"/CN={name}", "-config", "openssl.cnf"]
+        openssl("req", *new, *subject, "-out", f"{name}.csr.pem")
+        openssl(
+            *("ca", "-batch", "-config", "openssl.cnf", "-name", "database", "-notext"),
+            *("-cert", f"{issuer}.cert.pem", "-keyfile", f"{issuer}.key.pem"),
+            *("-passin", f"pass:{PHRASE}", "-extensions", section, "-days", "30", "-md", "sha256"),
+            *("-in", f"{name}.csr.pem", "-out", f"{name}.cert.pem"),
+        )
+    chain = folder / "device-01-full-chain.cert.pem"
+    names = ("device-01", "intermediate", "root")
+    chain.write_text("".join((folder / f"{name}.cert.pem").read_text() for name in names))
+    shown = command("certs", "show", chain).out
+    assert shown.count("  signed by the next one\n") == 2
+    assert ", without the root\n" in shown
+    arguments = [chain, "--key", folder / "device-01.key.pem", "--out", folder / "converted"]
+    done = command("certs", "convert", *arguments)
+    assert done.code == 0, done.err
     checked(command, folder, "device-01")
+    # The how-to's issuer signs what follows.
+    (folder / "converted").rename(folder / "device-01")
+    issuer = ["--issuer-cert", folder / "intermediate.cert.pem"]
+    issuer += ["--issuer-key", folder / "intermediate.key.pem"]
+    done = command("certs", "renew", "device-01", "--out", folder, *issuer)
+    assert done.code == 0, done.err
+    by = ["-CAfile", "root.cert.pem", "-untrusted", "intermediate.cert.pem"]
+    openssl("verify", *by, "-purpose", "sslclient", "device-01/b/cert.pem")
 
 
 @pytest.mark.parametrize("kind", ["rsa:2048", "prime256v1", "secp384r1"])

@@ -388,7 +388,7 @@ function lines() {
 }
 
 /** A number of things, in words. */
-function count(n, thing) {
+function amount(n, thing) {
   return `${number.format(n)} ${thing}${n === 1 ? "" : "s"}`;
 }
 
@@ -397,7 +397,7 @@ function showTelemetry() {
   byId("telemetry-all").hidden = !chosen;
   setText(
     byId("telemetry-note"),
-    chosen ? `numbers in the last ${count(messages.length, "message")} to ${chosen.hub}` : "messages per second, of the last 5 minutes",
+    chosen ? `numbers in the last ${amount(messages.length, "message")} to ${chosen.hub}` : "messages per second, of the last 5 minutes",
   );
   const all = lines();
   if (isNews("legend", [chosen, all.map((line) => line.name), [...hidden]])) showLegend(all);
@@ -541,7 +541,7 @@ function showTotals() {
     "total-enrollments": number.format(group + individual),
     "note-enrollments": `${number.format(group)} group, ${number.format(individual)} individual`,
     "total-requests": number.format(totals.requests),
-    "note-requests": errors.of ? `${count(errors.count, "error")} in the last ${number.format(errors.of)}` : "none yet",
+    "note-requests": errors.of ? `${amount(errors.count, "error")} in the last ${number.format(errors.of)}` : "none yet",
     "id-scope": totals.idScope,
     "note-hubs": hubs.length === 1 ? `hub ${hubs[0]}` : `hubs ${hubs.join(", ")}`,
   };
