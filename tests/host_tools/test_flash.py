@@ -10,10 +10,10 @@ import tty
 
 import pytest
 
-from host_tools import boards, config, flash, image
+from host_tools import boards, flash, image
 from host_tools.boards import MEGABYTE as MB
 from tests.host_tools.mock_board import Mock
-from tests.host_tools.virtual_board.boards import VirtualBoard
+from tests.host_tools.virtual_board.boards import VirtualBoard, configure
 
 PROGRAM_AT = 0x200000
 NVS_AT, NVS_SIZE = 0x9000, 0x6000
@@ -33,26 +33,12 @@ def mock(tmp_path):
         one.stop()
 
 
-def make_device(folder, simulator, name, **settings):
-    """A device's folder as `microdps config` makes it."""
-    config.write_identity(folder, simulator.device(name).parent.parent, str(simulator.root))
-    fixed = {
-        "id_scope": simulator.id_scope,
-        "registration_id": name,
-        "host": simulator.dps,
-        "interval_s": 0.05,
-        "messages": 3,
-    }
-    config.write_config(folder, fixed | settings)
-    return folder
-
-
 @pytest.fixture
 def devices(simulator, tmp_path):
     """A folder with three devices' folders."""
     for number in range(3):
         name = f"flash-{number}"
-        make_device(tmp_path / "devices" / name, simulator, name)
+        configure(tmp_path / "devices" / name, simulator, name)
     return tmp_path / "devices"
 
 

@@ -7,10 +7,10 @@ import sys
 import pytest
 from littlefs import LittleFS, UserContext
 
-from host_tools import ToolError, boards, config, deploy, image
+from host_tools import ToolError, boards, deploy, image
 from host_tools.boards import MEGABYTE as MB
 from tests.host_tools.mock_board import write_firmware
-from tests.host_tools.virtual_board.boards import VirtualBoard
+from tests.host_tools.virtual_board.boards import VirtualBoard, configure
 
 BLOCK = 4096
 
@@ -18,20 +18,6 @@ BLOCK = 4096
 @pytest.fixture(scope="module")
 def files():
     return image.program_files()
-
-
-def make_device(folder, simulator, name, **settings):
-    """A device's folder as `microdps config` makes it."""
-    config.write_identity(folder, simulator.device(name).parent.parent, str(simulator.root))
-    fixed = {
-        "id_scope": simulator.id_scope,
-        "registration_id": name,
-        "host": simulator.dps,
-        "interval_s": 0.05,
-        "messages": 3,
-    }
-    config.write_config(folder, fixed | settings)
-    return folder
 
 
 def mounted(data: bytes, size: int) -> LittleFS:
@@ -80,7 +66,7 @@ def test_every_size_takes_what_it_can():
 
 
 def test_nvs_image_is_the_same_each_time(simulator, tmp_path):
-    folder = make_device(tmp_path / "device", simulator, "image-nvs-01")
+    folder = configure(tmp_path / "device", simulator, "image-nvs-01")
     blobs = image.device_blobs(folder)
     assert set(blobs["microdps"]) == {"config", "key", "cert", "roots"}
     assert image.nvs(blobs, 0x6000) == image.nvs(image.device_blobs(folder), 0x6000)
@@ -93,7 +79,7 @@ def test_identity_too_large_for_nvs():
 
 
 def test_device_that_a_board_could_not_use(simulator, tmp_path, command):
-    folder = make_device(tmp_path / "device", simulator, "image-bad-01")
+    folder = configure(tmp_path / "device", simulator, "image-bad-01")
     (folder / "identity" / "a" / "key.der").unlink()
     out = tmp_path / "image.bin"
     done = command("image", "device", folder, "--board=ESP32_GENERIC", "--out", out)
@@ -104,7 +90,7 @@ def test_device_that_a_board_could_not_use(simulator, tmp_path, command):
 
 def test_main_job_from_the_images(simulator, tmp_path, command):
     """The littlefs is mounted by MicroPython's own driver; identity and config are in NVS."""
-    folder = make_device(tmp_path / "device", simulator, "image-job-01", wifi={})
+    folder = configure(tmp_path / "device", simulator, "image-job-01", wifi={})
     board = "--board=ESP32_GENERIC_C3"
     flash, nvs = tmp_path / "board.flash", tmp_path / "nvs.bin"
     assert command("image", "program", board, "--out", flash).code == 0
@@ -123,7 +109,7 @@ def firmware(tmp_path):
 
 
 def test_merged_image(simulator, tmp_path, command, firmware):
-    folder = make_device(tmp_path / "device", simulator, "image-merge-01")
+    folder = configure(tmp_path / "device", simulator, "image-merge-01")
     path, out = firmware(), tmp_path / "merged.key.bin"
     arguments = ["image", "merge", folder, "--board=ESP32_GENERIC", "--firmware", path]
     assert command(*arguments, "--out", out).code == 0

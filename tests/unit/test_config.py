@@ -1,12 +1,11 @@
 """config.json: every broken one says which key and why."""
 
 import os
-import sys
 
 from harness import raised
 from microdps import config
 from microdps.errors import ConfigError
-from test_identity_nvs import BLOBS, Module
+from test_identity_nvs import on_a_board
 
 LEAST = {"id_scope": "0ne00111111", "registration_id": "device-01"}
 FILE = "config-under-test.json"
@@ -113,17 +112,7 @@ def test_each_wrong_value_names_its_key():
 
 def load_nvs(blob):
     """The configuration of a board that has no file → its dict."""
-    BLOBS["microdps"] = {"config": blob}
-    before = sys.modules.get("esp32")
-    sys.modules["esp32"] = Module
-    try:
-        return config.load("no-such-file.json")
-    finally:
-        if before:
-            sys.modules["esp32"] = before
-        else:
-            del sys.modules["esp32"]
-        del BLOBS["microdps"]
+    return on_a_board({"config": blob}, config.load, "no-such-file.json")
 
 
 def test_configuration_in_nvs():

@@ -32,21 +32,30 @@ class Module:
     NVS = NVS
 
 
-def load(**changed):
-    blobs = {"key": SEC1, "cert": LEAF + ISSUER, "roots": ROOT}
-    blobs.update(changed)
-    BLOBS["microdps"] = {key: blob for key, blob in blobs.items() if blob is not None}
+def on_a_board(blobs, function, *arguments):
+    """Call a function where the ESP32's NVS has these blobs in the namespace microdps."""
+    BLOBS["microdps"] = blobs
     before = sys.modules.get("esp32")
     sys.modules["esp32"] = Module
     try:
-        identity = Identity.from_nvs("microdps")
-        return identity.part("key"), identity.chain(), identity.roots()
+        return function(*arguments)
     finally:
         if before:
             sys.modules["esp32"] = before
         else:
             del sys.modules["esp32"]
         del BLOBS["microdps"]
+
+
+def read():
+    identity = Identity.from_nvs("microdps")
+    return identity.part("key"), identity.chain(), identity.roots()
+
+
+def load(**changed):
+    blobs = {"key": SEC1, "cert": LEAF + ISSUER, "roots": ROOT}
+    blobs.update(changed)
+    return on_a_board({key: blob for key, blob in blobs.items() if blob is not None}, read)
 
 
 def test_blobs_are_read_whole():

@@ -121,8 +121,8 @@ def listen(port: int, text: str, within_s: float = TIMEOUT_S, seen: str = "") ->
     return seen
 
 
-def device(folder: Path, simulator, name: str, **settings) -> Path:
-    """A device's folder as `microdps config` makes it, the program laid into it."""
+def configure(folder: Path, simulator, name: str, **settings) -> Path:
+    """A device's folder as `microdps config` makes it."""
     config.write_identity(folder, simulator.device(name).parent.parent, str(simulator.root))
     fixed = {
         "id_scope": simulator.id_scope,
@@ -133,5 +133,11 @@ def device(folder: Path, simulator, name: str, **settings) -> Path:
         "wifi": {"ssid": "home", "password": "x"},
     }
     config.write_config(folder, fixed | settings)
+    return folder
+
+
+def device(folder: Path, simulator, name: str, **settings) -> Path:
+    """The same with the program laid into it."""
+    configure(folder, simulator, name, **settings)
     run.lay(folder)
     return folder
