@@ -6,8 +6,9 @@ import re
 import uuid
 
 import pytest
+import requests
 
-from by_hand import Device
+from by_hand import TIMEOUT_S, Device
 from conftest import enrolled, start_simulator
 from host_tools.simulator import hub
 from host_tools.simulator.limits import Limit, Limits
@@ -229,6 +230,19 @@ def test_five_polls_in_ten_seconds_and_no_more(device):
     assert [answer.status_code for answer in answers] == [200] * 4 + [429]
     assert answers[4].json()["errorCode"] == 429001
     assert 0 < int(answers[4].headers["retry-after"]) <= 10
+
+
+def test_thousand_registrations_in_a_minute_and_no_more(tmp_path):
+    with start_simulator(tmp_path) as at, requests.Session() as session:
+        running = enrolled(tmp_path, at)
+        device = Device(running, "busy-01", running.device("busy-01").parent.parent)
+        url = f"https://{at['dps']}/{at['id_scope']}/registrations/busy-01/register"
+        given = {"cert": device.cert, "verify": at["root"], "timeout": TIMEOUT_S}
+        answers = [session.put(f"{url}?api-version=2021-06-01", **given) for _ in range(1001)]
+    assert {answer.status_code for answer in answers[:1000]} == {202}
+    last = answers[1000]
+    assert (last.status_code, last.json()["errorCode"]) == (429, 429001)
+    assert 0 < int(last.headers["retry-after"]) <= 60
 
 
 def test_no_limits(tmp_path):
