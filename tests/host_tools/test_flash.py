@@ -154,6 +154,17 @@ def test_esp32c3(devices, mock, run):
     assert board.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-0")
 
 
+def test_flash_that_is_too_small(devices, mock, run):
+    """Up to MicroPython 1.25, an ESP32-S3's file system wants 8 MB; the mock has 4."""
+    board = mock("esp32s3")
+    given = ["--device", devices / "flash-0", "--micropython", "1.25.0"]
+    refusal = run(board.port, *given, board="ESP32_GENERIC_S3").refusal
+    assert "is too small for MicroPython 1.25.0" in refusal
+    assert "1.26 or newer" in refusal
+    assert set(board.read(NVS_AT, NVS_SIZE)) == {0xFF}
+    assert run(board.port, *given[:2], board="ESP32_GENERIC_S3").code == 0
+
+
 def test_keys_are_deleted_once_a_board_has_them(devices, mock, run):
     board, key = mock(), devices / "flash-0" / "identity" / "a" / "key.der"
     run("socket://127.0.0.1:1", "--device", devices / "flash-0", "--delete-keys")
