@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sysconfig
@@ -142,8 +141,8 @@ def test_first_board_gets_to_telemetry(simulator, tmp_path):
     """All its commands: flashing by a mock of the boot loader, the rest on the virtual board."""
     section = README.split("## Your first board")[1].split("\n## ")[0]
     flashing, deploying = map(commands, blocks(section, "sh"))
-    boards.device(tmp_path / "device", simulator, "readme-board")
-    shutil.rmtree(tmp_path / "device" / "microdps")
+    # Slow enough for whoever opens the port to hear the end of it.
+    boards.configure(tmp_path / "device", simulator, "readme-board", interval_s=0.5)
     write_firmware(tmp_path / "ESP32_GENERIC.bin")
     check, flash, status = flashing
     assert "a board can use this" in microdps(check, tmp_path)
@@ -157,13 +156,13 @@ def test_first_board_gets_to_telemetry(simulator, tmp_path):
     (tmp_path / "flashed" / "board").write_bytes(files[0].ljust(0x200000, b"\xff"))
     (tmp_path / "flashed" / "nvs.bin").write_bytes(files[1])
     with boards.VirtualBoard(tmp_path / "flashed" / "board") as board:
-        board.until("done: 3 messages sent", reset=True)
+        board.until("done: 3 messages sent")
         shown = microdps(status, tmp_path, **{PORT: board.port})
     assert f"assigned to {simulator.hub} as readme-board" in shown
     config, app, monitor = deploying
     with boards.VirtualBoard(tmp_path / "deployed") as board:
         microdps(config, tmp_path, **{PORT: board.port})
-        board.until("done: 3 messages sent", reset=True)
+        board.until("done: 3 messages sent")
         assert "unchanged" in microdps(app, tmp_path, **{PORT: board.port})
         assert microdps([*monitor, "eval", "6*7"], tmp_path, **{PORT: board.port}) == "42\n"
 

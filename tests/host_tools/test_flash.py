@@ -38,7 +38,7 @@ def devices(simulator, tmp_path):
     """A folder with three devices' folders."""
     for number in range(3):
         name = f"flash-{number}"
-        configure(tmp_path / "devices" / name, simulator, name)
+        configure(tmp_path / "devices" / name, simulator, name, interval_s=0.5)
     return tmp_path / "devices"
 
 
@@ -74,7 +74,7 @@ def test_program_and_identity_are_flashed_read_back_and_booted(
     flash_file.write_bytes(board.read(PROGRAM_AT, len(program)).ljust(2 * MB, b"\xff"))
     (flash_file.parent / "nvs.bin").write_bytes(board.read(NVS_AT, NVS_SIZE))
     with VirtualBoard(flash_file) as virtual:
-        shown = virtual.until("done: 3 messages sent", reset=True)
+        shown = virtual.until("done: 3 messages sent")
     assert "as flash-0" in shown
     (entry,) = run.record()
     assert (entry["registration_id"], entry["result"]) == ("flash-0", "flashed")

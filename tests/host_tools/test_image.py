@@ -90,7 +90,7 @@ def test_device_that_a_board_could_not_use(simulator, tmp_path, command):
 
 def test_main_job_from_the_images(simulator, tmp_path, command):
     """The littlefs is mounted by MicroPython's own driver; identity and config are in NVS."""
-    folder = configure(tmp_path / "device", simulator, "image-job-01", wifi={})
+    folder = configure(tmp_path / "device", simulator, "image-job-01", interval_s=0.5)
     board = "--board=ESP32_GENERIC_C3"
     flash, nvs = tmp_path / "board.flash", tmp_path / "nvs.bin"
     assert command("image", "program", board, "--out", flash).code == 0
@@ -98,7 +98,7 @@ def test_main_job_from_the_images(simulator, tmp_path, command):
     data = flash.read_bytes()
     flash.write_bytes(data.ljust(2 * MB, image.ERASED))
     with VirtualBoard(flash) as virtual:
-        shown = virtual.until("done: 3 messages sent", reset=True)
+        shown = virtual.until("done: 3 messages sent")
     assert "as image-job-01" in shown
 
 

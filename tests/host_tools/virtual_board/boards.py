@@ -89,12 +89,18 @@ class VirtualBoard:
         self.mpremote("cp", "-r", *(folder / name for name in names), ":")
 
     def until(self, text: str, reset: bool = False, within_s: float = TIMEOUT_S) -> str:
-        """Listen to the port, after a reset on request, until that text → all that came."""
+        """Listen to the port, after a reset on request, until that text → all that came.
+
+        Reset none that may be busy with TLS: where the Unix port is interrupted in the middle of
+        malloc(), it never goes on.
+        """
+        deadline = time.monotonic() + within_s
         port = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
         try:
             termios.tcflush(port, termios.TCIOFLUSH)
             seen = ""
             while reset and "machine: reset" not in seen:
+                assert time.monotonic() < deadline, f"no reset within {within_s} s: {seen}"
                 # What comes while a board restarts is lost.
                 os.write(port, b"\r\x03\x02import machine; machine.reset()\r")
                 seen = heard(port, "machine: reset", AGAIN_S)
