@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import gc
 import os
 import sys
 from pathlib import Path
@@ -27,7 +26,6 @@ def simulate(settings: Settings) -> None:
         f"ready dps=https://{running.dps} {hubs} page={running.page}"
         f" id_scope={running.id_scope} root={running.root}"
     )
-    gc.freeze()  # what is there now stays to the end: no need to look at it again and again
     # Not before the signal handlers are there: whoever reads the line may send a signal at once.
     reactor.callWhenRunning(_say, ready)  # type: ignore
     reactor.run()  # type: ignore

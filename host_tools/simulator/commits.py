@@ -1,16 +1,12 @@
-"""Answers wait for the disk together: what arrives at once is one transaction."""
+"""Answers wait for the disk together: what a turn of the reactor takes is one transaction."""
 
 import contextlib
-import time
 from collections.abc import Callable
 
 from twisted.internet import reactor
 from twisted.python.failure import Failure
 
 from host_tools.simulator.store import Store
-
-# The longest that an answer waits for others.
-PATIENCE_S = 0.005
 
 
 class Commits:
@@ -28,11 +24,11 @@ class Commits:
         self._lines: list[str] = []
 
     def begin(self) -> None:
-        """What is written from now on is kept with the next commit."""
+        """What is written from now on is kept with the commit at the end of this turn."""
         if not self._open:
             self._open = True
             self._store.begin()
-            self._later(0, time.monotonic() + PATIENCE_S)
+            reactor.callLater(0, self._commit)  # type: ignore
 
     def record(
         self, service: str, method: str, path: str, status: int, chain: list[str], error: str
@@ -45,16 +41,6 @@ class Commits:
     def then(self, done: Callable[[], None], failed: Callable[[Failure], None]) -> None:
         """Call done once all is kept that was written since begin(), or failed if it cannot be."""
         self._waiting.append((done, failed))
-
-    def _later(self, seen: int, deadline: float) -> None:
-        reactor.callLater(0, self._turn, seen, deadline)  # type: ignore
-
-    def _turn(self, seen: int, deadline: float) -> None:
-        """At the end of a turn: commit, unless it has brought more, and more may come."""
-        if seen < len(self._waiting) and time.monotonic() < deadline:
-            self._later(len(self._waiting), deadline)
-        else:
-            self._commit()
 
     def _commit(self) -> None:
         self._open = False
