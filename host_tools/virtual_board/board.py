@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from host_tools import ToolError, interpreter
@@ -22,6 +23,10 @@ CTRL_A, CTRL_C = b"\x01", b"\x03"
 
 # As stand-in and ESP32 number them.
 POWER_ON, HARD_RESET, SOFT_RESET = 1, 2, 5
+
+# How long an interrupt waits for a good moment, and how often it looks for one.
+SETTLE_S = 0.2
+LOOK_S = 0.001
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -103,6 +108,7 @@ class Board:
         if self._process.poll() is not None:
             return False
         pid = self._process.pid
+        self._settle()
         os.kill(pid, signal.SIGSTOP)
         _, status = os.waitpid(pid, os.WUNTRACED)
         if not os.WIFSTOPPED(status):
@@ -115,6 +121,18 @@ class Board:
             os.kill(pid, signal.SIGINT)
         os.kill(pid, signal.SIGCONT)
         return running
+
+    def _settle(self) -> None:
+        """Wait a moment until MicroPython waits for something. A signal in the middle of malloc()
+        can hang the Unix port for ever; code that computes without end is interrupted anyway."""
+        deadline = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline:
+            state = (
+                Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            )
+            if state != "R":
+                return
+            time.sleep(LOOK_S)
 
     def read(self) -> bytes:
         """What the board has printed; a reset is seen to here. Raises ToolError if it cannot

@@ -14,6 +14,7 @@ from host_tools import CHECKOUT, config, run
 START_S = 20
 TIMEOUT_S = 60
 AGAIN_S = 0.5
+HUNG_S = 10
 
 # `microdps virtual-board` without the imports of the other verbs, which take a while.
 VERB = """
@@ -99,8 +100,15 @@ class VirtualBoard:
         try:
             termios.tcflush(port, termios.TCIOFLUSH)
             seen = ""
+            hung = time.monotonic() + HUNG_S
             while reset and "machine: reset" not in seen:
                 assert time.monotonic() < deadline, f"no reset within {within_s} s: {seen}"
+                if time.monotonic() > hung:  # the Unix port, after a signal at a bad moment
+                    os.close(port)
+                    self.kill()
+                    self.start()
+                    port = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
+                    hung = time.monotonic() + HUNG_S
                 # What comes while a board restarts is lost.
                 os.write(port, b"\r\x03\x02import machine; machine.reset()\r")
                 seen = heard(port, "machine: reset", AGAIN_S)
