@@ -130,7 +130,7 @@ def live_check(folder: Path, slot: str, say) -> str:
     say(f"assigned to {assignment.hub} as {assignment.device_id}")
     found = ask(assignment.hub, hub.path(assignment.device_id), identity)
     say(f"hub {assignment.hub}, HTTPS: asks for the certificate {found.asks}; {found.line}")
-    port = mqtt.address(assignment.hub)[1]
+    port = split_host(mqtt.address(assignment.hub))[1]
     refusal = _by_mqtt(identity, assignment)
     say(f"hub {assignment.hub}, MQTT on port {port}: {refusal or 'accepts the device'}")
     transport = settings["transport"]

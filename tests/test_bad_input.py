@@ -287,7 +287,7 @@ def test_answer_that_is_not_http(simulator, which, device, tls_peer):
     with tls_peer(handle) as port:
         host = f"localhost:{port}"
         result = simulator.provision(which, identity, name, host=host)
-    expect(result, "ProtocolError", "status-line", "no HTTP/1.1 answer", host)
+    expect(result, "ProtocolError", "no-http", "no HTTP/1.1 answer", host)
 
 
 def test_server_that_closes_without_an_answer(simulator, which, device, tls_peer):
@@ -321,10 +321,10 @@ def test_client_is_usable_after_each_error(simulator, which, device, tls_peer):
         result = run_program(which, "request.py", identity, 5000, *urls)
     assert [" ".join(line.split()[:3]) for line in result.lines] == [
         "response 200 b'ok'",
-        "error ProtocolError status-line",
+        "error ProtocolError no-http",
         "error LinkError closed",
         "error ProtocolError truncated",
-        "error ProtocolError body-limit",
+        "error ProtocolError limit",
         "response 200 b'until",
         "response 204 b''",
     ]

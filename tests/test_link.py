@@ -4,6 +4,8 @@ import socket
 import struct
 import subprocess
 
+import pytest
+
 import peers
 from conftest import run_program
 from host_tools import certs, interpreter
@@ -53,6 +55,31 @@ def test_end_without_close_notify_is_no_short_body(which, peer):
 
     with peer(handle) as port:
         assert results(which, peer, port, 3) == ["error ProtocolError truncated"] * 3
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_CORK"), reason="this system cannot join writes")
+def test_connection_that_is_no_longer_silent_is_left_before_the_next_request(which, peer):
+    """What came while it lay idle: more than was asked for, or the end."""
+    requests = []
+
+    def handle(connection):
+        while read := peers.read_request(connection):
+            requests.append(read)
+            # One packet, so that all of it has come when the client takes the answer.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            connection.sendall(OK)
+            if len(requests) == 1:
+                connection.sendall(b"HTTP/1.1 408 Too Late\r\n\r\n")
+            elif len(requests) == 2:
+                connection.shutdown(socket.SHUT_WR)
+                rest = connection.recv(4096)  # no TLS any more: its records as they come
+                assert rest[:1] != b"\x17", "a request was written"
+                return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+
+    with peer(handle) as port:
+        assert results(which, peer, port, 3) == ["response 200 b'ok'"] * 3
+    assert len(requests) == 3
 
 
 def test_reset_instead_of_an_answer(which, peer):

@@ -12,6 +12,7 @@ wait for it.
 import asyncio
 import select
 import sys
+from time import ticks_diff, ticks_ms
 
 from microdps import device
 from microdps.errors import LinkError
@@ -45,14 +46,16 @@ class AioLink(Link):
                 except StopIteration as stop:
                     return stop.value
                 answer = error = None
-                what, argument, deadline = request
+                what, argument = request
                 try:
                     if what == "recv":
-                        answer = await self.recv(argument, deadline)
+                        answer = await self._recv(argument)
                     elif what == "send":
-                        await self.send(argument, deadline)
+                        await self._send(argument)
                     elif what == "open":
-                        await self.open(argument, deadline)
+                        answer = self._kept(argument)
+                        if not answer:
+                            await self._open()
                     elif what == "sleep":
                         await sleep_ms(argument)
                     elif what == "now":
@@ -60,48 +63,50 @@ class AioLink(Link):
                     else:
                         self.close()
                 except (OSError, ValueError, LinkError) as failure:
-                    error = self._failed(failure)
-        except asyncio.CancelledError:
-            self.close()
+                    from microdps.failure import link_error
+
+                    error = link_error(failure, self)
+                    self.close()
+        except (asyncio.CancelledError, KeyboardInterrupt, MemoryError):
+            self.close()  # what is on its way is not the next flow's
             flow.close()
             raise
 
-    async def open(self, host, deadline: int):
-        addresses = self._resolve(host)
+    async def _open(self):
+        addresses = self._resolve()
         while not self.tls:
             try:
                 self._begin(addresses.pop(0))
-                await self._await(self.raw, select.POLLOUT, deadline)
-                self._watch(self.raw, select.POLLOUT)
-                flags = [event[1] for event in self._poll.poll(0)]
-                self._unwatch()
-                self._connected(flags[0] if flags else 0, host[0])
+                await self._until(self.raw, select.POLLOUT)
+                events = self._poll.poll(0)
+                self._secure(events[0][1] if events else 0)
             except (OSError, LinkError):
                 if not addresses:
                     raise
 
-    async def send(self, buffer, deadline: int):
-        view = memoryview(buffer)
-        while view:
-            n = self.tls.write(view)
+    async def _send(self, buffer):
+        while buffer:
+            n = self.tls.write(buffer)
             if n:
-                self.written = True
-                view = view[n:]
+                self.phase = "answer"
+                buffer = buffer[n:]
             else:
-                await self._await(self.tls, select.POLLOUT, deadline)
+                await self._until(self.tls, select.POLLOUT)
 
-    async def recv(self, buffer, deadline):
+    async def _recv(self, buffer):
         while True:
             n = self.tls.readinto(buffer)
-            if n is not None or deadline is None:
+            if n == 0:
+                raise LinkError("closed", self.where)
+            if n:
                 return n
-            await self._await(self.raw, select.POLLIN, deadline)
+            await self._until(self.raw, select.POLLIN)
 
-    async def _await(self, stream, flags: int, deadline: int):
+    async def _until(self, stream, flags: int):
         try:
-            await wait_for_ms(_ready(stream, flags), self._left(deadline))
+            await wait_for_ms(_ready(stream, flags), ticks_diff(self._deadline, ticks_ms()))
         except asyncio.TimeoutError:  # noqa: UP041  MicroPython has no other
-            self._left(deadline)  # raises, unless it was early
+            raise self._late()
 
 
 class Device(device.Device):
@@ -115,11 +120,9 @@ class Device(device.Device):
         async with self._lock:
             try:
                 return await self._link.run(flow)
-            except asyncio.CancelledError:
-                self._session.forget()
-                raise
             finally:
-                self._keep()
+                if self._state and self._session.changed:
+                    self._keep()
 
     async def ping(self):
         if self._session.mqtt:

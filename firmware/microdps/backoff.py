@@ -156,7 +156,7 @@ def wait(session):
     if left > 0:
         if left > 1000:
             session.log("waiting %d s, after the last error", left // 1000)
-        yield "sleep", left, None
+        yield "sleep", left
 
 
 def _tell_apart(session, error):
@@ -197,5 +197,5 @@ def _pause(session, ms: int, error, until):
         session.due = wait
         raise error
     session.log("again in %d s: %s", ms // 1000, error)
-    yield "sleep", ms, None
+    yield "sleep", ms
     return until

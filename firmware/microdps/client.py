@@ -62,5 +62,4 @@ class Client:
 
     def close(self):
         """Close the connection. The next request opens one again."""
-        self._connection.forget()
         self._link.close()

@@ -25,6 +25,10 @@ def ticks_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
+def ticks_add(ticks: int, delta: int) -> int:
+    return ticks + delta
+
+
 def ticks_diff(end: int, start: int) -> int:
     return end - start
 
@@ -158,5 +162,5 @@ _module(
     PROTOCOL_TLS_CLIENT=ssl.PROTOCOL_TLS_CLIENT,
     CERT_REQUIRED=ssl.CERT_REQUIRED,
 )
-for _function in (ticks_ms, ticks_diff, sleep_ms):
+for _function in (ticks_ms, ticks_add, ticks_diff, sleep_ms):
     setattr(time, _function.__name__, _function)

@@ -27,7 +27,7 @@ class Session:
     """
 
     patience_ms = 60_000
-    payload = due = mqtt = None
+    payload = None
     assignment: dps.Assignment | None = None
     proven = changed = False
     failures = refusals = not_before = 0
@@ -38,6 +38,7 @@ class Session:
         self.owner = owner
         self.timeout_ms = timeout_ms
         self.kept: dict = {}
+        self.due = self.mqtt = None
         self._hub = self._path = ""
 
     def assign(self, assignment, proven: bool = False):
@@ -59,12 +60,6 @@ class Session:
 
         self.mqtt = Mqtt(self.connection)
 
-    def forget(self):
-        """The driver has closed the connection, whatever it led to."""
-        self.connection.forget()
-        if self.mqtt:
-            self.mqtt.forget()
-
     def log(self, text: str, *values):
         """Tell a line of text, if there is someone to tell."""
         if self.connection.log:
@@ -80,8 +75,6 @@ class Session:
         until = None
         if self.due:
             yield from self.due(self)
-        if self.mqtt:
-            self.mqtt.forget()  # DPS's connection will take the place of its own
         while True:
             try:
                 assignment = yield from dps.register(
@@ -124,7 +117,10 @@ class Session:
                     yield from hub.send(
                         self.connection, self._hub, self._path, data, self.timeout_ms, fields
                     )
-                    hub.check(self.connection, self._hub)
+                    if self.connection.status not in (200, 201, 204):
+                        from microdps.service import failure
+
+                        raise failure(self.connection, self._hub)
                 if not self.proven:
                     self.proven = self.changed = True
                 self.failures = self.refusals = 0
@@ -215,10 +211,11 @@ class Device:
         try:
             return self._link.run(flow)
         finally:
-            self._keep()
+            if self._state and self._session.changed:
+                self._keep()
 
     def _keep(self):
-        if self._session.changed and self._state:
+        if self._state:
             from microdps.state import keep
 
             keep(self._state, self._session)
@@ -230,5 +227,4 @@ class Device:
 
     def close(self):
         """Close the connection. The next call opens one again."""
-        self._session.forget()
         self._link.close()

@@ -15,8 +15,6 @@ from micropython import const
 from microdps.errors import ProtocolError
 from microdps.http import FIELDS, NOW, quote, split_host
 
-_API = "?api-version=2021-06-01"
-
 # At most 5 polls in 10 s are allowed (DPS quotas), so 2 s lie between two, and some more.
 _POLL_MS = const(2200)
 
@@ -42,15 +40,18 @@ def register(
     (status 200 then). ProtocolError, LinkError. ServiceError("deadline") if the device was not
     assigned within timeout_ms; no poll is sent then that could not be answered in time.
     """
-    start = yield NOW
-    deadline = start + timeout_ms
+    left = timeout_ms
+    deadline = left + (yield NOW)
     base = "/%s/registrations/%s/" % (quote(id_scope), quote(registration_id))
     request = {"registrationId": registration_id}
     if payload is not None:
         request["payload"] = payload
-    body = json.dumps(request).encode()
-    yield from connection.request("PUT", host, base + "register" + _API, FIELDS, body, timeout_ms)
+    body: bytes | None = json.dumps(request).encode()
+    method = "PUT"
+    path = "register"
     while True:
+        path = base + path + "?api-version=2021-06-01"
+        yield from connection.request(method, host, path, FIELDS, body, left)
         if connection.status not in (200, 202):
             from microdps.service import failure
 
@@ -58,23 +59,35 @@ def register(
         answer = parse(connection, host)
         status = answer.get("status")
         if status == "assigned":
-            return _assignment(answer.get("registrationState"), host)
+            break
         if status not in ("unassigned", "assigning"):
             from microdps.service import refusal
 
             raise refusal(answer, status, host)
-        operation = answer.get("operationId")
-        if not isinstance(operation, str) or not 0 < len(operation) <= _OPERATION:
+        path = answer.get("operationId", "")
+        if not isinstance(path, str) or not 0 < len(path) <= _OPERATION:
             raise ProtocolError("answer", host + ": operationId")
         wait = max(_POLL_MS, connection.retry_s * 1000)
-        left = deadline - (yield NOW) - wait
+        left = deadline - wait - (yield NOW)
         if left <= 0:
             from microdps.service import too_late
 
             raise too_late(connection, status, host)
-        yield "sleep", wait, None
-        path = base + "operations/" + quote(operation) + _API
-        yield from connection.request("GET", host, path, FIELDS, None, left)
+        yield "sleep", wait
+        method = "GET"
+        body = None
+        path = "operations/" + quote(path)
+    state = answer.get("registrationState", {})
+    try:
+        hub = state["assignedHub"]
+        device_id = state["deviceId"]
+        split_host(hub)
+        if not device_id.encode():
+            raise ValueError
+        substatus = str(state.get("substatus") or "")
+        return Assignment(hub, device_id, status, substatus, state.get("payload"))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ProtocolError("answer", host + ": registrationState")
 
 
 def parse(response, where: str) -> dict:
@@ -86,20 +99,3 @@ def parse(response, where: str) -> dict:
     if not isinstance(answer, dict):
         raise ProtocolError("json", where)
     return answer
-
-
-def _assignment(state, host: str) -> Assignment:
-    try:
-        split_host(state["assignedHub"])
-        if not state["deviceId"].encode():
-            raise ValueError
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise ProtocolError("answer", host + ": registrationState")
-    substatus = state.get("substatus")
-    return Assignment(
-        state["assignedHub"],
-        state["deviceId"],
-        "assigned",
-        substatus if isinstance(substatus, str) else "",
-        state.get("payload"),
-    )

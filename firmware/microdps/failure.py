@@ -16,12 +16,15 @@ _FIRST_YEAR = const(2025)
 
 
 def link_error(error, link):
-    """The LinkError for an OSError or a ValueError that a microdps.link.Link met.
+    """The LinkError for an OSError or a ValueError that a microdps.link.Link met; a LinkError is
+    one already.
 
     A ValueError is a refused server certificate; its text is Mbed TLS's list of reasons.
     Before our first byte was written, it is the handshake that failed.
     """
     where = link.where
+    if isinstance(error, LinkError):
+        return error
     if isinstance(error, ValueError):
         if time.gmtime()[0] < _FIRST_YEAR:
             return LinkError("clock", where)
@@ -32,7 +35,7 @@ def link_error(error, link):
     code = error.errno
     if -256 < code < 0:
         code = -code
-    phase = link.phase()
+    phase = link.phase
     if phase != "answer":
         return LinkError(phase, "%s: %d" % (where, code))
     if code == _ALERT:

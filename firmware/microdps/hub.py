@@ -7,16 +7,14 @@ import json
 
 from microdps.http import FIELDS, quote
 
-_API = "?api-version=2020-03-13"
-
 
 def path(device_id: str) -> str:
     """Where a device's telemetry goes. Made once: it is the same for each message."""
-    return "/devices/" + quote(device_id) + "/messages/events" + _API
+    return "/devices/" + quote(device_id) + "/messages/events?api-version=2020-03-13"
 
 
 def send(connection, hub: str, path: str, data, timeout_ms: int, fields: bytes = b""):
-    """Flow: send one message; check() tells then whether it has been accepted.
+    """Flow: send one message. It has been accepted if the status is 200, 201 or 204 then.
 
     hub     host name of the assigned hub, with a port only in a simulation
     path    path() of the device ID that DPS assigned
@@ -29,18 +27,10 @@ def send(connection, hub: str, path: str, data, timeout_ms: int, fields: bytes =
     return connection.request("POST", hub, path, fields, encode(data), timeout_ms)
 
 
-def check(connection, hub: str):
-    """Raise the ServiceError of a message that has not been accepted."""
-    if connection.status not in (200, 201, 204):
-        from microdps.service import failure
-
-        raise failure(connection, hub)
-
-
 def encode(data):
     """The body for data, bytes-like: a dict or list as JSON, str as UTF-8, bytes as they are."""
     if isinstance(data, (dict, list)):
-        data = json.dumps(data)
+        return json.dumps(data).encode()
     if isinstance(data, str):
         return data.encode()
     return memoryview(data)

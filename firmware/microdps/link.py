@@ -9,7 +9,7 @@ covered by none: MicroPython has no time-out for it.
 import gc
 import select
 import socket
-from time import sleep_ms, ticks_diff, ticks_ms
+from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 import tls
 from micropython import const
@@ -34,14 +34,14 @@ def tls_context(identity):
     context.verify_mode = tls.CERT_REQUIRED
     part = "key"
     try:
-        key = identity.part("key")
+        key = identity.part(part)
         for cert in identity.chain():
             context.load_cert_chain(cert, key)
         part = "roots"
         for root in identity.roots():
             context.load_verify_locations(root)
     except ValueError as error:
-        if "cert" in str(error) and part == "key":
+        if part == "key" and "cert" in str(error):
             part = "cert"
         raise IdentityError("unreadable", identity.name(part))
     return context
@@ -50,143 +50,145 @@ def tls_context(identity):
 class Link:
     """Runs flows, with at most one TLS connection open.
 
-    feed  None, or a function that is called between steps, and once a second in a sleep
+    feed   None, or a function that is called between steps, and once a second in a sleep
+    where  the peer, as the flow named it
+    phase  what the connection waits for: "connect", "handshake", and "answer" once it has carried
+           a byte of ours, so that TLS is set up
     """
+
+    raw = tls = None
+    where = phase = ""
 
     def __init__(self, identity, feed=None):
         self._context = tls_context(identity)
-        self._poll = select.poll()
-        self._events = getattr(self._poll, "ipoll", self._poll.poll)  # without a list, if it can
-        self._watched = None  # the stream that is registered
-        self.raw = self.tls = None
-        self.where = ""  # the peer
-        self.written = False  # has this connection carried a byte of ours, so is TLS set up?
         self._feed = feed
+        self._unasked = bytearray(1)  # what a silent peer sends
         self._now = 0
         self._ticks = ticks_ms()
 
     def run(self, flow):
         """Run a flow to its end → what it returns. Raises what it raises; the link stays open."""
         answer = error = None
-        while True:
-            try:
-                request = flow.throw(error) if error else flow.send(answer)
-            except StopIteration as stop:
-                return stop.value
-            answer = error = None
-            what, argument, deadline = request
-            try:
-                # Looked up in the class: a bound method would be an allocation.
-                answer = getattr(type(self), what)(self, argument, deadline)
-            except (OSError, ValueError, LinkError) as failure:
-                error = self._failed(failure)
+        try:
+            while True:
+                what, argument = flow.throw(error) if error else flow.send(answer)
+                answer = error = None
+                try:
+                    if what == "recv":
+                        while True:
+                            answer = self.tls.readinto(argument)
+                            if answer is not None:
+                                break
+                            # Nothing is buffered now, so the raw socket tells; the wrapper would
+                            # poll in steps.
+                            self._wait(self._poll)
+                        if not answer:
+                            raise LinkError("closed", self.where)
+                    elif what == "send":
+                        while argument:
+                            n = self.tls.write(argument)
+                            if n:
+                                self.phase = "answer"
+                                argument = n < len(argument) and argument[n:]
+                            else:
+                                self._wait(self._writing())
+                    elif what == "open":
+                        answer = self._kept(argument)
+                        if not answer:
+                            self._open()
+                    elif what == "now":
+                        answer = self.now()
+                    elif what == "close":
+                        self.close()
+                    else:
+                        while argument > 0:
+                            if self._feed:
+                                self._feed()
+                            sleep_ms(min(argument, 1000))
+                            argument -= 1000
+                except (OSError, ValueError, LinkError) as failure:
+                    from microdps.failure import link_error
 
-    def _failed(self, error):
-        """Close the connection → the LinkError for what ended it."""
-        if not isinstance(error, LinkError):
-            from microdps.failure import link_error
+                    error = link_error(failure, self)
+                    self.close()
+        except StopIteration as stop:
+            return stop.value
+        except (KeyboardInterrupt, MemoryError):
+            self.close()  # what is on its way is not the next flow's
+            raise
 
-            error = link_error(error, self)
-        self.close()
-        return error
-
-    def now(self, _=None, __=None) -> int:
+    def now(self) -> int:
         """Milliseconds since the link was made. Never wraps, if called every six days."""
         ticks = ticks_ms()
         self._now += ticks_diff(ticks, self._ticks)
         self._ticks = ticks
         return self._now
 
-    def sleep(self, ms: int, _):
-        while ms > 0:
-            self._fed()
-            sleep_ms(min(ms, 1000))
-            ms -= 1000
-
-    def _fed(self):
-        if self._feed:
-            self._feed()
-
-    def close(self, _=None, __=None):
+    def close(self):
         """Close the connection, if there is one."""
-        self._unwatch()
         for stream in (self.tls, self.raw):
-            if stream is not None:
+            if stream:
                 stream.close()
         self.tls = self.raw = None
 
-    def open(self, host, deadline: int):
-        addresses = self._resolve(host)
+    def _open(self):
+        addresses = self._resolve()
         while not self.tls:
             try:
                 self._begin(addresses.pop(0))
-                self._connected(self._wait(self.raw, select.POLLOUT, deadline), host[0])
+                self._secure(self._wait(self._poll))
             except (OSError, LinkError):
                 if not addresses:
                     raise
 
-    def send(self, buffer, deadline: int):
-        while True:
-            n = self.tls.write(buffer)
-            if n:
-                self.written = True
-                if n == len(buffer):
-                    return
-                buffer = memoryview(buffer)[n:]
-            else:
-                self._wait(self.tls, select.POLLOUT, deadline)
+    def _wait(self, poll) -> int:
+        """Wait until what was registered is ready → its flags. Raises LinkError if late."""
+        if self._feed:
+            self._feed()
+        left = ticks_diff(self._deadline, ticks_ms())
+        events = left > 0 and poll.poll(left)
+        if not events:
+            raise self._late()
+        return events[0][1]
 
-    def recv(self, buffer, deadline):
-        while True:
-            n = self.tls.readinto(buffer)
-            if n is not None or deadline is None:
-                return n
-            # Nothing is buffered now, so the raw socket tells; the wrapper would poll in steps.
-            self._wait(self.raw, select.POLLIN, deadline)
-
-    def _wait(self, stream, flags: int, deadline: int) -> int:
-        """Wait until the stream is ready → the flags that poll gave. Raises LinkError if late."""
-        self._fed()
-        self._watch(stream, getattr(stream, "waits_for", flags))  # CPython's tells, not its poll
-        while True:
-            for event in self._events(self._left(deadline)):
-                return event[1]
+    def _writing(self):
+        """What to wait for before TLS can write on: in the handshake that may be an answer."""
+        poll = select.poll()
+        poll.register(self.tls, getattr(self.tls, "waits_for", select.POLLOUT))  # CPython's tells
+        return poll
 
     # What follows never waits; microdps.aio shares it.
 
-    def _watch(self, stream, flags: int):
-        if stream is self._watched:
-            self._poll.modify(stream, flags)
-        else:
-            self._unwatch()
-            self._poll.register(stream, flags)
-            self._watched = stream
+    def _late(self):
+        return LinkError("timeout-" + self.phase, self.where)
 
-    def _unwatch(self):
-        if self._watched:
-            self._poll.unregister(self._watched)
-            self._watched = None
-
-    def _left(self, deadline: int) -> int:
-        left = deadline - self.now()
-        if left <= 0:
-            raise LinkError("timeout-" + self.phase(), self.where)
-        return left
-
-    def phase(self) -> str:
-        return "answer" if self.written else "handshake" if self.tls else "connect"
-
-    def _resolve(self, host) -> list:
-        """Addresses of a host, as getaddrinfo gives them."""
+    def _kept(self, exchange) -> bool:
+        """Begin an exchange → does it go on with the connection that is open?"""
+        host, timeout_ms = exchange
+        if timeout_ms is not None:
+            self._deadline = ticks_add(ticks_ms(), timeout_ms)
+        if self.tls and self.where == host:
+            try:
+                if self.tls.readinto(self._unasked) is None:
+                    return True
+            except OSError:
+                pass  # closed meanwhile
         self.close()
-        self.written = False
-        self.where = "%s:%d" % host
-        return socket.getaddrinfo(host[0], host[1], 0, socket.SOCK_STREAM)
+        self.where = host
+        return False
+
+    def _resolve(self) -> list:
+        """Addresses of the peer, as getaddrinfo gives them."""
+        name, _, port = self.where.partition(":")
+        return socket.getaddrinfo(name, int(port or 443), 0, socket.SOCK_STREAM)
 
     def _begin(self, address):
         """Begin to connect."""
         self.close()
+        self.phase = "connect"
         self.raw = raw = socket.socket(address[0], address[1])
+        self._poll = select.poll()
+        self._poll.register(raw, select.POLLOUT)
         raw.setblocking(False)
         raw.setsockopt(_TCP, _NODELAY, 1)
         try:
@@ -195,11 +197,14 @@ class Link:
             if error.errno not in _IN_PROGRESS:
                 raise
 
-    def _connected(self, flags: int, name: str):
+    def _secure(self, flags: int):
         """Put TLS on the connection, if there is one. The first write does the handshake."""
         if flags & (select.POLLERR | select.POLLHUP):
             raise LinkError("connect", self.where)
         gc.collect()  # Mbed TLS wants some 40 kB, which an old connection may still hold
+        name = self.where.partition(":")[0]
         self.tls = self._context.wrap_socket(
             self.raw, server_hostname=name, do_handshake_on_connect=False
         )
+        self._poll.modify(self.raw, select.POLLIN)
+        self.phase = "handshake"

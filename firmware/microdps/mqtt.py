@@ -9,7 +9,7 @@ Sources: MQTT 3.1.1 (OASIS, 2014-10-29), whose sections are named below; Azure d
 
 from micropython import const
 
-from microdps.errors import LinkError, ProtocolError
+from microdps.errors import Error, LinkError, ProtocolError
 from microdps.http import CLOSE, NOW, split_host
 from microdps.hub import encode
 
@@ -31,11 +31,11 @@ _PINGRESP = const(0xD0)
 _FLAGS = const(0x82)
 
 
-def address(hub: str):
-    """Name and port of a hub's MQTT. A hub that carries a port, as only a simulated one does, has
+def address(hub: str) -> str:
+    """`name:port` of a hub's MQTT. A hub that carries a port, as only a simulated one does, has
     its MQTT on the next."""
     name, port = split_host(hub)
-    return name, port + 1 if ":" in hub else _PORT
+    return "%s:%d" % (name, port + 1 if ":" in hub else _PORT)
 
 
 def topic(device_id: str, bag: str) -> bytes:
@@ -53,15 +53,11 @@ class Mqtt:
     def __init__(self, connection):
         self._buf = connection.buf
         self._view = connection.view
-        self._connection = connection
         self._plain = b""  # the topic of a message without properties
-        self._hub = None  # that the open connection leads to
+        self._hub = None  # that has accepted the connection, and owes us nothing
+        self._address = ""  # of its MQTT
         self._id = self._acknowledged = 0  # of the last message
         self._sent_ms = 0  # when the last packet was
-
-    def forget(self):
-        """The driver has closed the connection: the next message opens one."""
-        self._hub = None
 
     def send(self, hub: str, device_id: str, name: bytes, data, timeout_ms: int):
         """Flow: publish one message → it has been accepted.
@@ -74,20 +70,15 @@ class Mqtt:
         whether the hub can have taken the message; ProtocolError; ValueError if the properties
         are too long.
         """
-        now = yield NOW
-        deadline = now + timeout_ms
-        if self._hub == hub:
-            # Closed meanwhile, or holding what nobody asked for: not fit.
-            try:
-                if (yield "recv", self._view, None) is not None:
-                    self._hub = None
-            except LinkError:
-                self._hub = None
+        self._sent_ms = yield NOW
         if self._hub != hub:
-            yield from self._connect(hub, device_id, deadline)
-        self._hub = None  # until it is acknowledged
+            self._address = address(hub)
+            yield CLOSE
+        kept = yield "open", (self._address, timeout_ms)
+        self._hub = None  # until it has acknowledged the message
+        if not kept:
+            yield from self._connect(hub, device_id)
         self._id = self._id % 65535 + 1
-        self._sent_ms = now
         n = self._head(_PUBLISH_QOS_1, 4 + len(name) + len(data))
         n = self._string(n, name)
         n = self._number(n, self._id)
@@ -97,21 +88,19 @@ class Mqtt:
             rest = None
         written = False
         try:
-            yield "send", self._view[:n], deadline
+            yield "send", self._view[:n]
             written = True
             if rest:
-                yield "send", rest, deadline
+                yield "send", memoryview(rest)
             # Mostly it comes alone and whole; then there is no need of another generator.
-            n = yield "recv", self._view, deadline
-            if not n:
-                raise LinkError("closed", hub)
+            n = yield "recv", self._view
             if n == 4 and self._is(_PUBACK, 4, self._id):
                 self._acknowledged = self._id
                 whole = True
             else:
-                whole = yield from self._answer(_PUBACK, self._id, hub, deadline, n)
+                whole = yield from self._answer(_PUBACK, self._id, hub, n)
         except LinkError as error:
-            error.written = error.written or written
+            error.written = written
             raise
         if whole:
             self._hub = hub
@@ -129,39 +118,43 @@ class Mqtt:
         return self.send(hub, device_id, name, encode(data), session.timeout_ms)
 
     def ping(self, session):
-        """Flow: keep the connection, if there is one and it is time. If it is lost, that is
-        logged, and the next message opens one."""
+        """Flow: keep the connection, if there is one and it is time; one that was lost is opened
+        anew. What fails is logged, and the next message opens one."""
         now = yield NOW
         if not self._hub or now - self._sent_ms < KEEP_ALIVE_S * 500:
             return
         hub, self._hub = self._hub, None
         self._sent_ms = now
-        deadline = now + session.timeout_ms
         try:
-            self._head(_PINGREQ, 0)
-            yield "send", self._view[:2], deadline
-            if (yield from self._answer(_PINGRESP, 0, hub, deadline)):
+            kept = yield "open", (self._address, session.timeout_ms)
+            if kept:
+                self._head(_PINGREQ, 0)
+                yield "send", self._view[:2]
+                kept = yield from self._answer(_PINGRESP, 0, hub)
+            else:
+                yield from self._connect(hub, session.assignment.device_id)
+                kept = True
+            if kept:
                 self._hub = hub
-        except (LinkError, ProtocolError) as error:
+        except Error as error:
             session.log("connection lost: %s", error)
 
     def connect(self, hub: str, device_id: str, timeout_ms: int):
         """Flow: connect to a hub, without sending a message. Raises as send() does."""
-        yield from self._connect(hub, device_id, (yield NOW) + timeout_ms)
+        yield CLOSE
+        yield "open", (address(hub), timeout_ms)
+        yield from self._connect(hub, device_id)
 
-    def _connect(self, hub: str, device_id: str, deadline: int):
-        self._connection.forget()
+    def _connect(self, hub: str, device_id: str):
         self._acknowledged = 0
-        where = address(hub)
         client = device_id.encode()
-        user = ("%s/%s%s" % (where[0], device_id, _API)).encode()
-        yield "open", where, deadline
+        user = ("%s/%s%s" % (split_host(hub)[0], device_id, _API)).encode()
         n = self._head(_CONNECT, 14 + len(client) + len(user))
         n = self._string(n, b"MQTT")
         n = self._bytes(n, bytes((4, _FLAGS, KEEP_ALIVE_S >> 8, KEEP_ALIVE_S & 255)))
         n = self._string(self._string(n, client), user)
-        yield "send", self._view[:n], deadline
-        yield from self._answer(_CONNACK, 0, hub, deadline)
+        yield "send", self._view[:n]
+        yield from self._answer(_CONNACK, 0, hub)
         code = self._buf[3]
         if code:
             yield CLOSE
@@ -169,7 +162,7 @@ class Mqtt:
 
             raise connack(code, hub)
 
-    def _answer(self, kind: int, number: int, hub: str, deadline: int, have: int = 0):
+    def _answer(self, kind: int, number: int, hub: str, have: int = 0):
         """Flow: wait for a packet, which lies at the begin of the buffer then → has nothing come
         behind it?
 
@@ -185,10 +178,7 @@ class Mqtt:
                 if have and (buf[0] not in (kind, _PUBACK) or (have > 1 and buf[1] > 2)):
                     raise ProtocolError("mqtt", hub)
                 if have < 2 or have < 2 + buf[1]:
-                    n = yield "recv", self._view[have:], deadline
-                    if not n:
-                        raise LinkError("closed", hub)
-                    have += n
+                    have += yield "recv", self._view[have:]
                     continue
                 end = 2 + buf[1]
                 if self._is(kind, 2 if kind == _PINGRESP else 4, number):

@@ -3,7 +3,7 @@
 from micropython import const
 
 from microdps.errors import ProtocolError
-from microdps.http import NOW, split_host
+from microdps.http import split_host
 
 # How often one request is redirected.
 _REDIRECTS = const(5)
@@ -44,7 +44,7 @@ def header(response, name: str):
     """Value of a response's first header of that name, in any case → bytes, or None."""
     want = ("\n%s:" % name.lower()).encode()
     buf, end = response.buf, response.head_end
-    at = buf.find(b"\n", 0, end)
+    at = buf.find(b"\n", response.head, end)
     while at >= 0:
         colon = at + len(want)
         if buf[at:colon].lower() == want:
@@ -53,11 +53,10 @@ def header(response, name: str):
     return None
 
 
-def follow(connection, method: str, host: str, fields: bytes, body, deadline: int, hops: int):
-    """Flow: ask again where a 307 or 308 from a host leads. Raises ProtocolError."""
+def follow(connection, method: str, host: str, fields: bytes, body, hops: int):
+    """The flow that asks again where a 307 or 308 from a host leads. Raises ProtocolError."""
     where, path = redirect(connection, host, hops)
-    left = deadline - (yield NOW)
-    yield from connection.request(method, where, path, fields, body, left, hops + 1)
+    return connection.request(method, where, path, fields, body, None, hops + 1)
 
 
 def redirect(response, host: str, hops: int):

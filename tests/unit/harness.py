@@ -19,31 +19,33 @@ CLOSED = b""
 
 
 class Idle:
-    """An item of a script that is there before the next request: what a zero-wait read finds."""
-
-    def __init__(self, item):
-        self.item = item
+    """An item of a script that is there before the next request: the driver finds it when it looks
+    whether the connection is silent."""
 
 
 class Peer:
-    """Runs a flow against scripted connections, one list of items for each "open".
+    """Runs a flow against scripted connections, one list of items for each that is opened.
 
     An item is bytes, which may arrive in several reads; CLOSED; a number of ms that pass; an
-    Idle; or an exception, to be thrown into the flow.
-    After run(): opened [(name, port)], sent [bytes, one for each "send"], sent_at and slept [ms],
-    closed (count), now (ms). A flow that wants more than the script has is an error.
+    Idle; or an exception, to be thrown into the flow. One that stands where a request begins is
+    thrown before it was written.
+    After run(): opened [host, as the flow named it], sent [bytes, one for each "send"], sent_at
+    and slept [ms], closed (by the flow; count), now (ms). A flow that wants more than the script
+    has is an error.
     """
 
     def __init__(self, *connections, piece=1 << 30):
         self.connections = [list(items) for items in connections]
         self.items = []
         self.piece = piece
+        self.host = None  # of the open connection
         self.opened = []
         self.sent = []
         self.sent_at = []
         self.slept = []
         self.closed = 0
         self.now = 1000
+        self.deadline = 0
 
     def run(self, flow):
         answer = error = None
@@ -53,56 +55,71 @@ class Peer:
             except StopIteration as stop:
                 return stop.value
             answer = error = None
+            what, argument = request
             try:
-                what, argument, deadline = request
-                answer = getattr(self, "do_" + what)(argument, deadline)
+                answer = getattr(self, "do_" + what)(argument)
             except LinkError as failure:
+                self.drop()
                 error = failure
 
     def left(self):
         """Items that no read has asked for."""
         return len(self.items) + sum(len(items) for items in self.connections)
 
-    def do_now(self, _, __):
+    def drop(self):
+        self.host = None
+        self.items = []
+
+    def connect(self):
+        self.items = self.connections.pop(0)
+
+    def fail(self):
+        """Raise what is scripted to fail here."""
+        if self.items and isinstance(self.items[0], Exception):
+            raise self.items.pop(0)
+
+    def do_now(self, _):
         return self.now
 
-    def do_sleep(self, ms, _):
+    def do_sleep(self, ms):
         assert ms >= 0
         self.slept.append(ms)
         self.now += ms
 
-    def do_close(self, _, __):
-        self.closed += 1
-        self.items = []
+    def do_close(self, _):
+        self.closed += self.host is not None
+        self.drop()
 
-    def do_open(self, host, deadline):
-        name, port = host
-        assert isinstance(name, str) and isinstance(port, int)
-        self.opened.append((name, port))
-        self.items = self.connections.pop(0)
-        if self.items and isinstance(self.items[0], Exception):
-            raise self.items.pop(0)
+    def do_open(self, exchange):
+        host, timeout_ms = exchange
+        if timeout_ms is not None:
+            assert timeout_ms > 0
+            self.deadline = self.now + timeout_ms
+        if host == self.host and not (self.items and isinstance(self.items[0], Idle)):
+            return True
+        self.opened.append(host)
+        self.host = host
+        self.connect()
+        self.fail()
+        return False
 
-    def do_send(self, buffer, deadline):
-        assert deadline > self.now
+    def do_send(self, buffer):
+        assert self.host and len(buffer) > 0
         self.sent.append(bytes(buffer))
         self.sent_at.append(self.now)
-        if self.items and isinstance(self.items[0], Exception):
-            raise self.items.pop(0)
+        self.fail()
 
-    def do_recv(self, buffer, deadline):
-        assert len(buffer) > 0
-        if deadline is None:
-            if not self.items or not isinstance(self.items[0], Idle):
-                return None
-            self.items[0] = self.items[0].item
+    def do_recv(self, buffer):
+        assert self.host and len(buffer) > 0
         while isinstance(self.items[0], int):
             self.now += self.items.pop(0)
-            if self.now >= deadline:
+            if self.now >= self.deadline:
+                self.now = self.deadline
                 raise LinkError("timeout-answer", "peer")
+        self.fail()
         item = self.items.pop(0)
-        if isinstance(item, Exception):
-            raise item
+        if item == CLOSED:
+            raise LinkError("closed", "peer")
         n = min(len(item), len(buffer), self.piece)
         buffer[:n] = item[:n]
         if n < len(item):

@@ -87,7 +87,7 @@ def test_how_tos_conversation():
     assert assignment.device_id == "my-x509-device"
     assert assignment.status == "assigned"
     assert assignment.substatus == "initialAssignment"
-    assert peer.opened == [(HOST, 443)]
+    assert peer.opened == [HOST]
     assert peer.slept == [3000]
     assert peer.sent == [
         b"PUT /0ne00111111/registrations/my-x509-device/register?api-version=2021-06-01"

@@ -2,8 +2,11 @@
 
 from harness import Peer, raised
 from microdps import hub
+from microdps.device import Session
+from microdps.dps import Assignment
 from microdps.errors import ProtocolError, ServiceError
 from microdps.http import Connection
+from microdps.service import failure
 
 HUB = "MyExampleHub.azure-devices.net"
 ACCEPTED = (
@@ -18,9 +21,22 @@ ACCEPTED = (
 
 
 def send(peer, data, device_id="my-x509-device"):
+    peer.run(hub.send(Connection(), HUB, hub.path(device_id), data, 5000))
+
+
+def sent_by_session(peer):
+    """Send through a session that tells each error at once."""
+    session = Session(Connection(), ("dps", "0ne1", "d"), 5000, "https")
+    session.patience_ms = 0
+    session.assign(Assignment(HUB, "d", "assigned", "", None), True)
+    peer.run(session.send(b"{}"))
+
+
+def failed(answer):
+    """The error that an answer becomes."""
     connection = Connection()
-    peer.run(hub.send(connection, HUB, hub.path(device_id), data, 5000))
-    hub.check(connection, HUB)
+    Peer([answer]).run(hub.send(connection, HUB, hub.path("d"), b"{}", 5000))
+    return failure(connection, HUB)
 
 
 def refused(status, body, fields=b""):
@@ -82,7 +98,7 @@ def test_older_hubs_error():
         b'{"Message":"ErrorCode:IotHubUnauthorizedAccess;Unauthorized",'
         b'"ExceptionMessage":"Tracking ID:58ab-G:3-TimeStamp:08/06/2018 22:33:10"}'
     )
-    error = raised(send, Peer([refused(401, body)]), {})
+    error = failed(refused(401, body))
     assert isinstance(error, ServiceError)
     assert error.args == ("IotHubUnauthorizedAccess", HUB)
     assert (error.status, error.error_code) == (401, "IotHubUnauthorizedAccess")
@@ -91,7 +107,7 @@ def test_older_hubs_error():
 
 def test_newer_hubs_error():
     body = b'{"errorCode":403002,"message":"Quota","trackingId":"t-1","info":null}'
-    error = raised(send, Peer([refused(403, body)]), {})
+    error = failed(refused(403, body))
     assert error.args == (403002, HUB)
     assert (error.status, error.error_code) == (403, 403002)
     assert (error.message, error.tracking_id) == ("Quota", "t-1")
@@ -99,15 +115,17 @@ def test_newer_hubs_error():
 
 def test_error_with_fields_of_wrong_types_is_still_an_error():
     for body in (b'{"Message":5}', b'{"Message":"x"}', b'{"errorCode":[],"message":{}}', b"5"):
-        error = raised(send, Peer([refused(500, body)]), {})
+        error = failed(refused(500, body))
         assert isinstance(error, ServiceError), body
         assert error.status == 500
         assert str(error)
 
 
 def test_only_success_is_success():
-    for status in (202, 206, 301, 400, 404, 413, 429, 503):
-        error = raised(send, Peer([refused(status, b"")]), {})
+    for status in (200, 201, 204):
+        sent_by_session(Peer([refused(status, b"")]))
+    for status in (202, 206, 301, 400, 413, 429, 503):
+        error = raised(sent_by_session, Peer([refused(status, b"")]))
         assert isinstance(error, ServiceError), status
         assert error.args == (status, HUB)
 

@@ -12,10 +12,11 @@ class Client:
         if plain:
             from microdps import link
 
-            def connected(self, flags, name):
+            def secure(self, flags):
                 self.tls = self.raw
+                self._poll.modify(self.raw, 1)
 
-            link.Link._connected = connected
+            link.Link._secure = secure
         self.device = Device(
             Identity.from_files(folder), "0ne00111111", "device-01", dps, transport=self.transport
         )
