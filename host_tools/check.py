@@ -57,8 +57,8 @@ def check(
         findings.append(Finding(True, str(error)))
     try:
         identity = Identity.from_files(str(slot_folder(folder, slot)))
-        chain = [x509.load_der_x509_certificate(cert) for cert in identity.chain()]
-        roots = [x509.load_der_x509_certificate(root) for root in identity.roots()]
+        chain = [x509.load_der_x509_certificate(cert) for cert in identity.certs("cert")]
+        roots = [x509.load_der_x509_certificate(root) for root in identity.certs("roots")]
     except Error as error:
         findings.append(Finding(True, str(error)))
         return findings

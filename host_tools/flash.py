@@ -120,7 +120,7 @@ class Device:
         nvs = image.nvs(image.device_blobs(folder), board.nvs_size)
         try:
             name = device_config.load(str(folder / "config.json"))["registration_id"]
-            leaf = Identity.from_files(str(slot_folder(folder, image.SLOT))).chain()[0]
+            leaf = Identity.from_files(str(slot_folder(folder, image.SLOT))).certs("cert")[0]
             thumbprint = x509.load_der_x509_certificate(leaf).fingerprint(hashes.SHA1()).hex()  # noqa: S303
         except (Error, ValueError) as error:
             raise ToolError(f"{folder}: {error}") from error

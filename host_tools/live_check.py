@@ -81,13 +81,13 @@ def ask(host: str, path: str, identity: Identity) -> Answer:
 def _context(identity: Identity) -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     context.set_max_proto_version(SSL.TLS1_2_VERSION)  # what a board speaks
-    leaf, *issuers = (x509.load_der_x509_certificate(cert) for cert in identity.chain())
+    leaf, *issuers = (x509.load_der_x509_certificate(cert) for cert in identity.certs("cert"))
     context.use_certificate(leaf)
     for issuer in issuers:
         context.add_extra_chain_cert(issuer)
     context.use_privatekey(load_der_private_key(identity.part("key"), None))  # type: ignore
     store: Any = context.get_cert_store()
-    for root in identity.roots():
+    for root in identity.certs("roots"):
         store.add_cert(SSL.X509.from_cryptography(x509.load_der_x509_certificate(root)))
     context.set_verify(SSL.VERIFY_PEER)
     return context

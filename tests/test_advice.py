@@ -5,8 +5,8 @@ import ast
 import pytest
 
 from host_tools import FIRMWARE
-from microdps import advice
-from microdps.errors import Error, LinkError, ServiceError
+from microdps import advice, service
+from microdps.errors import Error, LinkError
 
 CLASSES = {"ConfigError", "IdentityError", "StateError", "LinkError", "ProtocolError"}
 
@@ -30,7 +30,7 @@ def codes_raised() -> set[str]:
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)
-                and node.func.id in CLASSES | {"ServiceError"}
+                and node.func.id in CLASSES | {"error"}
             ):
                 found |= texts(node.args[0])
     return found
@@ -79,7 +79,7 @@ def test_unknown_code_is_explained_all_the_same():
 
 
 def test_service_error_shows_what_azure_said():
-    error = ServiceError(401002, "dps", 401, 401002, "Invalid certificate.", "8ad0463c")
+    error = service.error(401002, "dps", 401, 401002, "Invalid certificate.", "8ad0463c")
     assert str(error).endswith(
         "[HTTP 401, errorCode 401002, message Invalid certificate., tracking ID 8ad0463c]"
     )

@@ -55,7 +55,8 @@ class AioLink(Link):
                     elif what == "open":
                         answer = self._kept(argument)
                         if not answer:
-                            await self._open()
+                            for _ in self._opening():
+                                await self._until(self.raw, select.POLLOUT)
                     elif what == "sleep":
                         await sleep_ms(argument)
                     elif what == "now":
@@ -71,18 +72,6 @@ class AioLink(Link):
             self.close()  # what is on its way is not the next flow's
             flow.close()
             raise
-
-    async def _open(self):
-        addresses = self._resolve()
-        while not self.tls:
-            try:
-                self._begin(addresses.pop(0))
-                await self._until(self.raw, select.POLLOUT)
-                events = self._poll.poll(0)
-                self._secure(events[0][1] if events else 0)
-            except (OSError, LinkError):
-                if not addresses:
-                    raise
 
     async def _send(self, buffer):
         while buffer:
@@ -106,7 +95,7 @@ class AioLink(Link):
         try:
             await wait_for_ms(_ready(stream, flags), ticks_diff(self._deadline, ticks_ms()))
         except asyncio.TimeoutError:  # noqa: UP041  MicroPython has no other
-            raise self._late()
+            raise LinkError("timeout-" + self.phase, self.where)
 
 
 class Device(device.Device):

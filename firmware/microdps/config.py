@@ -17,7 +17,7 @@ import json
 
 from micropython import const
 
-from microdps.errors import ConfigError
+from microdps.errors import Error
 from microdps.http import split_host
 
 # key: (types, default). A default of None: the key must be there.
@@ -39,6 +39,10 @@ _LIMIT = const(4096)
 
 LOGS = ("info", "error")
 TRANSPORTS = ("auto", "https", "mqtt")
+
+
+class ConfigError(Error):
+    """A key of config.json is missing or wrong. Nothing was changed or sent."""
 
 
 def load(path: str = "config.json") -> dict:

@@ -53,12 +53,9 @@ class Session:
             self.mqtt = None
             self.kept.pop("transport", None)
             if self.transport == "mqtt":
-                self.use_mqtt()
+                from microdps.mqtt import Mqtt
 
-    def use_mqtt(self):
-        from microdps.mqtt import Mqtt
-
-        self.mqtt = Mqtt(self.connection)
+                self.mqtt = Mqtt(self.connection)  # type: ignore[assignment]
 
     def log(self, text: str, *values):
         """Tell a line of text, if there is someone to tell."""

@@ -1,4 +1,4 @@
-"""The errors of the device package, all below Error.
+"""The errors of the device package, all below Error; microdps.config and microdps.state have more.
 
 args = (code, where). A code is one word, or Azure's six-digit errorCode; where is a file, a key
 or `host:port`, with the peer's own words after it where there are any. str(error) is a sentence
@@ -13,10 +13,6 @@ class Error(Exception):
         from microdps.advice import text
 
         return text(self)
-
-
-class ConfigError(Error):
-    """A key of config.json is missing or wrong. Nothing was changed or sent."""
 
 
 class IdentityError(Error):
@@ -52,10 +48,8 @@ class ServiceError(Error):
     retry_s      seconds that the service asks to wait, 0 if it does not say
     """
 
-    def __init__(self, code, where: str, status: int, error_code, message, tracking_id, retry_s=0):
-        super().__init__(code, where)
-        self.status = status
-        self.error_code = error_code
-        self.message = message
-        self.tracking_id = tracking_id
-        self.retry_s = retry_s
+    status: int
+    error_code: object
+    message: str
+    tracking_id: str
+    retry_s: int

@@ -216,21 +216,20 @@ class Connection:
                 left = _SHORT
             elif left == _STATUS:
                 # RFC 9112, 4: HTTP/1.0 or 1.1, a space, three digits; the reason may be missing.
-                digits = buf[line + 9 : line + 12]
+                text = bytes(self.view[line:at])
+                digits = text[9:12]
+                self.status = int(digits) if digits.isdigit() else 0
                 if (
-                    at < line + 14
-                    or find(b"HTTP/1.", line, at) != line
-                    or not 47 < buf[line + 7] < 50
-                    or buf[line + 8] != 32
-                    or buf[line + 12] not in b" \r"
-                    or not digits.isdigit()
-                    or digits[0] == 48
-                    or find(b"\0", line, at) >= 0
-                    or digits == b"101"  # no other protocol was asked for
+                    text[:7] != b"HTTP/1."
+                    or text[7] not in b"01"
+                    or text[8] != 32
+                    or self.status < 100
+                    or self.status == 101  # no other protocol was asked for
+                    or text[12] not in b" \r"
+                    or b"\0" in text
                 ):
                     raise ProtocolError("no-http", host)
-                self.status = int(digits)
-                self._keep = buf[line + 7] == 49  # HTTP/1.1
+                self._keep = text[7] == 49  # HTTP/1.1
                 self._length = _UNTIL_CLOSE
                 self.retry_s = 0
                 left = _FIELD

@@ -23,21 +23,22 @@ def element(der: bytes, at: int, name: str, tag: int = 0x30):
 
     Raises IdentityError if the tag differs, or the length is not DER's or reaches past the end.
     """
-    n = 0
-    least = 0
-    length = der[at + 1] if at + 1 < len(der) else 0x80
-    at += 2
-    if length > 0x7F:
+    length = der[at + 1] if at + 1 < len(der) else 0xFF
+    begin = at + 2
+    n = 1
+    if length > 0x7F:  # of one or two bytes, and no fewer would do
         n = length - 0x80
-        length = int.from_bytes(der[at : at + n], "big")
-        least = (0x10000, 0x80, 0x100, 0x10000)[min(n, 3)]  # one or two bytes, and no leading zero
-    if not least <= length <= len(der) - at - n or der[at - 2] != tag:
+        begin += n
+        length = int.from_bytes(der[at + 2 : begin], "big")
+        if length < n * 0x80:
+            n = 0
+    if not 0 < n < 3 or begin + length > len(der) or der[at] != tag:
         raise IdentityError("not-der", name)
-    return at + n, at + n + length
+    return begin, begin + length
 
 
 def split(der: bytes, name: str) -> list:
-    """Split concatenated DER certificates → list of bytes, at least one."""
+    """Split concatenated DER certificates → list of bytes, at least one. Raises IdentityError."""
     certs: list[bytes] = []
     at = 0
     while at < len(der) or not certs:
@@ -45,17 +46,6 @@ def split(der: bytes, name: str) -> list:
         certs.append(der[at:end])
         at = end
     return certs
-
-
-def public_part(key: bytes, name: str) -> bytes:
-    """What a key's certificate must contain: the end of the EC point, or of the RSA modulus some
-    64 bytes. Raises IdentityError if the key is neither SEC1 nor PKCS#1."""
-    at, end = element(key, 0, name)
-    if key[at : at + 3] == b"\2\1\1" and end == len(key):  # SEC1: the point comes last
-        return key[-32:]
-    if key[at : at + 4] == b"\2\1\0\2" and end == len(key):  # PKCS#1: the modulus is first
-        return key[at + 12 : at + 76]
-    raise IdentityError("not-der" if end < len(key) else "key-encoding", name)
 
 
 class Identity:
@@ -68,10 +58,21 @@ class Identity:
     def __init__(self, read, place: str):
         self._read = read
         self._place = place
-        # All three parts are there, and the key is the leaf's.
-        if public_part(self.part("key"), self.name("key")) not in self.chain()[0]:
-            raise IdentityError("mismatch", self.name("key"))
-        self.roots()
+        key = self.part("key")
+        name = self.name("key")
+        at, end = element(key, 0, name)
+        if end < len(key):
+            raise IdentityError("not-der", name)
+        # What the key's certificate must contain.
+        if key[at : at + 3] == b"\2\1\1":  # SEC1, which ends with the point
+            public = key[-32:]
+        elif key[at : at + 4] == b"\2\1\0\2":  # PKCS#1: the modulus comes first
+            public = key[at + 12 : at + 76]
+        else:
+            raise IdentityError("key-encoding", name)
+        if public not in self.certs("cert")[0]:
+            raise IdentityError("mismatch", name)
+        self.certs("roots")
 
     @classmethod
     def from_files(cls, folder: str):
@@ -109,16 +110,16 @@ class Identity:
             raise IdentityError("pem", name)
         return data
 
-    def chain(self) -> list:
-        """The leaf, then its issuers. Raises IdentityError if that is more than TLS can send."""
-        data = self.part("cert")
-        chain = split(data, self.name("cert"))
-        if 7 + len(data) + 3 * len(chain) > _CHAIN:
-            raise IdentityError("chain-limit", self.name("cert"))
-        return chain
+    def certs(self, part: str) -> list:
+        """The certificates of a part: the leaf, then its issuers, of "cert"; those of "roots".
 
-    def roots(self) -> list:
-        return split(self.part("roots"), self.name("roots"))
+        At least one. Raises IdentityError, also if the chain is more than TLS can send.
+        """
+        data = self.part(part)
+        certs = split(data, self.name(part))
+        if part == "cert" and 7 + len(data) + 3 * len(certs) > _CHAIN:
+            raise IdentityError("chain-limit", self.name(part))
+        return certs
 
 
 def _read_file(name: str, limit: int):

@@ -24,29 +24,6 @@ _TCP = const(6)
 _NODELAY = const(1)
 
 
-def tls_context(identity):
-    """A TLS context with the identity's key, chain and roots, which verifies the server.
-
-    MicroPython takes one certificate from a DER blob, and appends with each call.
-    Raises IdentityError if Mbed TLS refuses one of them.
-    """
-    context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = tls.CERT_REQUIRED
-    part = "key"
-    try:
-        key = identity.part(part)
-        for cert in identity.chain():
-            context.load_cert_chain(cert, key)
-        part = "roots"
-        for root in identity.roots():
-            context.load_verify_locations(root)
-    except ValueError as error:
-        if part == "key" and "cert" in str(error):
-            part = "cert"
-        raise IdentityError("unreadable", identity.name(part))
-    return context
-
-
 class Link:
     """Runs flows, with at most one TLS connection open.
 
@@ -60,7 +37,22 @@ class Link:
     where = phase = ""
 
     def __init__(self, identity, feed=None):
-        self._context = tls_context(identity)
+        """Raises IdentityError if Mbed TLS refuses the key, a certificate or a root."""
+        self._context = context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+        context.verify_mode = tls.CERT_REQUIRED
+        part = "key"
+        try:
+            key = identity.part(part)
+            # It takes one certificate from a DER blob, and appends with each call.
+            for cert in identity.certs("cert"):
+                context.load_cert_chain(cert, key)
+            part = "roots"
+            for root in identity.certs("roots"):
+                context.load_verify_locations(root)
+        except ValueError as error:
+            if part == "key" and "cert" in str(error):
+                part = "cert"
+            raise IdentityError("unreadable", identity.name(part))
         self._feed = feed
         self._unasked = bytearray(1)  # what a silent peer sends
         self._now = 0
@@ -90,12 +82,17 @@ class Link:
                             if n:
                                 self.phase = "answer"
                                 argument = n < len(argument) and argument[n:]
-                            else:
-                                self._wait(self._writing())
+                                continue
+                            # CPython's tells which it waits for; in a handshake it may be a read.
+                            flags = getattr(self.tls, "waits_for", select.POLLOUT)
+                            poll = select.poll()
+                            poll.register(self.tls, flags)
+                            self._wait(poll)
                     elif what == "open":
                         answer = self._kept(argument)
                         if not answer:
-                            self._open()
+                            for _ in self._opening():
+                                self._wait(self._poll)
                     elif what == "now":
                         answer = self.now()
                     elif what == "close":
@@ -131,36 +128,15 @@ class Link:
                 stream.close()
         self.tls = self.raw = None
 
-    def _open(self):
-        addresses = self._resolve()
-        while not self.tls:
-            try:
-                self._begin(addresses.pop(0))
-                self._secure(self._wait(self._poll))
-            except (OSError, LinkError):
-                if not addresses:
-                    raise
-
-    def _wait(self, poll) -> int:
-        """Wait until what was registered is ready → its flags. Raises LinkError if late."""
+    def _wait(self, poll):
+        """Wait until what was registered is ready. Raises LinkError if that is too late."""
         if self._feed:
             self._feed()
         left = ticks_diff(self._deadline, ticks_ms())
-        events = left > 0 and poll.poll(left)
-        if not events:
-            raise self._late()
-        return events[0][1]
-
-    def _writing(self):
-        """What to wait for before TLS can write on: in the handshake that may be an answer."""
-        poll = select.poll()
-        poll.register(self.tls, getattr(self.tls, "waits_for", select.POLLOUT))  # CPython's tells
-        return poll
+        if left <= 0 or not poll.poll(left):
+            raise LinkError("timeout-" + self.phase, self.where)
 
     # What follows never waits; microdps.aio shares it.
-
-    def _late(self):
-        return LinkError("timeout-" + self.phase, self.where)
 
     def _kept(self, exchange) -> bool:
         """Begin an exchange → does it go on with the connection that is open?"""
@@ -177,34 +153,40 @@ class Link:
         self.where = host
         return False
 
-    def _resolve(self) -> list:
-        """Addresses of the peer, as getaddrinfo gives them."""
+    def _opening(self):
+        """Open a connection to the first of the peer's addresses that takes it. A generator, which
+        yields where the driver has to wait until the raw socket can be written. The first write
+        does the handshake."""
         name, _, port = self.where.partition(":")
-        return socket.getaddrinfo(name, int(port or 443), 0, socket.SOCK_STREAM)
-
-    def _begin(self, address):
-        """Begin to connect."""
-        self.close()
-        self.phase = "connect"
-        self.raw = raw = socket.socket(address[0], address[1])
-        self._poll = select.poll()
-        self._poll.register(raw, select.POLLOUT)
-        raw.setblocking(False)
-        raw.setsockopt(_TCP, _NODELAY, 1)
-        try:
-            raw.connect(address[-1])
-        except OSError as error:
-            if error.errno not in _IN_PROGRESS:
-                raise
-
-    def _secure(self, flags: int):
-        """Put TLS on the connection, if there is one. The first write does the handshake."""
-        if flags & (select.POLLERR | select.POLLHUP):
-            raise LinkError("connect", self.where)
+        addresses = socket.getaddrinfo(name, int(port or 443), 0, socket.SOCK_STREAM)
+        while True:
+            self.close()
+            self.phase = "connect"
+            address = addresses.pop(0)
+            self.raw = raw = socket.socket(address[0], address[1])
+            raw.setblocking(False)
+            raw.setsockopt(_TCP, _NODELAY, 1)
+            self._poll = poll = select.poll()
+            poll.register(raw, select.POLLOUT)
+            try:
+                try:
+                    raw.connect(address[-1])
+                except OSError as error:
+                    if error.errno not in _IN_PROGRESS:
+                        raise
+                events = None
+                while not events:
+                    yield
+                    events = poll.poll(0)
+                if events[0][1] & (select.POLLERR | select.POLLHUP):
+                    raise LinkError("connect", self.where)
+                break
+            except (OSError, LinkError):
+                if not addresses:
+                    raise
+        poll.modify(raw, select.POLLIN)
         gc.collect()  # Mbed TLS wants some 40 kB, which an old connection may still hold
-        name = self.where.partition(":")[0]
         self.tls = self._context.wrap_socket(
-            self.raw, server_hostname=name, do_handshake_on_connect=False
+            raw, server_hostname=name, do_handshake_on_connect=False
         )
-        self._poll.modify(self.raw, select.POLLIN)
         self.phase = "handshake"

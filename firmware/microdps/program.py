@@ -15,7 +15,7 @@ import time
 from microdps import certificate, config, state
 from microdps.board import PRESENT, Board
 from microdps.device import Device
-from microdps.errors import ConfigError, Error, IdentityError
+from microdps.errors import Error, IdentityError
 from microdps.journal import Journal
 from microdps.rollover import Slots
 
@@ -131,7 +131,7 @@ def run() -> int:
         settings = config.load("config.json")
         board = Board(settings["led"], settings["watchdog_s"])
         return main(app, board, settings, Journal("errors.json"))
-    except (ConfigError, IdentityError) as error:
+    except (config.ConfigError, IdentityError) as error:
         print("error:", error)  # nothing that waiting would mend
         if board:
             board.show("error")

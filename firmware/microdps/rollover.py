@@ -95,14 +95,14 @@ class Slots:
     def _use(self, slot: str) -> str:
         """Take the identity of a slot → the moment from which its certificate is valid."""
         identity = load(slot)
-        begin, self.expiry = certificate.validity(identity.chain()[0], identity.name("cert"))
+        begin, self.expiry = certificate.validity(identity.certs("cert")[0], identity.name("cert"))
         self.slot = slot
         self._identity = identity
         return begin
 
     def _mark(self) -> int:
         """What tells the certificate in use from others."""
-        return binascii.crc32(self._identity.chain()[0]) & 0xFFFFFFFF
+        return binascii.crc32(self._identity.certs("cert")[0]) & 0xFFFFFFFF
 
     def _adopt(self, kept: dict):
         """Keep the device's state in the file from now on, and what else is to be kept with it."""

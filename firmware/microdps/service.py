@@ -5,6 +5,19 @@ from microdps.errors import ProtocolError, ServiceError
 from microdps.url import header
 
 
+def error(
+    code, where: str, status: int, error_code, message, tracking_id, retry_s: int = 0
+) -> ServiceError:
+    """A ServiceError with all its attributes."""
+    made = ServiceError(code, where)
+    made.status = status
+    made.error_code = error_code
+    made.message = message
+    made.tracking_id = tracking_id
+    made.retry_s = retry_s
+    return made
+
+
 def failure(response, where: str) -> ServiceError:
     """The ServiceError for a response whose status is an error.
 
@@ -26,9 +39,7 @@ def failure(response, where: str) -> ServiceError:
         tracking = tracking.replace("Tracking ID:", "")
     if not tracking:
         tracking = (header(response, "x-ms-request-id") or b"").decode()
-    return ServiceError(
-        code or status, where, status, code, message or "", tracking, response.retry_s
-    )
+    return error(code or status, where, status, code, message or "", tracking, response.retry_s)
 
 
 def refusal(answer: dict, status, where: str) -> Exception:
@@ -37,15 +48,15 @@ def refusal(answer: dict, status, where: str) -> Exception:
     if status not in ("failed", "disabled") or not isinstance(state, dict):
         return ProtocolError("answer", where + ": status")
     message = state.get("errorMessage") or ""
-    return ServiceError(status, where, 200, state.get("errorCode"), message, "")
+    return error(status, where, 200, state.get("errorCode"), message, "")
 
 
 def too_late(response, status, where: str) -> ServiceError:
     """The error for an operation of DPS that has not come to its end in time."""
-    return ServiceError("deadline", where, response.status, None, status, "")
+    return error("deadline", where, response.status, None, status, "")
 
 
 def connack(code: int, where: str) -> ServiceError:
     """The error for a connection that a hub's MQTT refuses (MQTT 3.1.1, 3.2.2.3)."""
     status = {3: 503, 4: 401, 5: 401}.get(code, 400)
-    return ServiceError("connack", where, status, None, "MQTT return code %d" % code, "")
+    return error("connack", where, status, None, "MQTT return code %d" % code, "")

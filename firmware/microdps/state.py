@@ -73,7 +73,9 @@ def restore(path: str, session):
         )
     session.kept = state
     if state.get("transport") == "mqtt" and session.proven and session.transport == "auto":
-        session.use_mqtt()
+        from microdps.mqtt import Mqtt
+
+        session.mqtt = Mqtt(session.connection)
     session.changed = False
 
 

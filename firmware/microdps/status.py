@@ -60,7 +60,7 @@ def _assignment():
 def _certificate():
     slot = "b" if _kept().get("slot") == "b" else "a"
     identity = rollover.load(slot)
-    moment = certificate.validity(identity.chain()[0], identity.name("cert"))[1]
+    moment = certificate.validity(identity.certs("cert")[0], identity.name("cert"))[1]
     days = certificate.days_left(moment)
     print("certificate: until %s UTC, %d days, in slot %s" % (moment, days, slot))
 

@@ -112,7 +112,7 @@ def test_device_accepts_its_chain_without_the_root(command, out, key_type):
     intermediate = certs.load_certs(out / "intermediate.cert.pem")[0]
     assert certs.load_certs(folder / "full-chain.pem") == [leaf, intermediate]
     (folder / "roots.der").write_bytes(config.roots(str(out / "root.cert.pem")))
-    chain = Identity.from_files(str(folder)).chain()
+    chain = Identity.from_files(str(folder)).certs("cert")
     assert [x509.load_der_x509_certificate(bytes(cert)) for cert in chain] == [leaf, intermediate]
 
 

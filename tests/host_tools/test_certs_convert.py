@@ -31,7 +31,7 @@ def read(folder, root) -> list:
     roots.write_bytes(config.roots(str(root)))
     identity = Identity.from_files(str(folder))
     roots.unlink()
-    return [bytes(cert) for cert in identity.chain()]
+    return [bytes(cert) for cert in identity.certs("cert")]
 
 
 @pytest.mark.parametrize("encoding", ["pem", "der"])

@@ -147,7 +147,7 @@ def test_file_in_the_folders_place(configuring, made, tmp_path):
 
 
 def test_azures_roots(whole):
-    roots = Identity.from_files(str(whole / "identity" / "a")).roots()
+    roots = Identity.from_files(str(whole / "identity" / "a")).certs("roots")
     found = [x509.load_der_x509_certificate(bytes(root)) for root in roots]
     assert [root.fingerprint(hashes.SHA256()).hex() for root in found] == AZURE
     # What the documentation itself gives of the second.
@@ -164,7 +164,9 @@ def test_roots_of_a_file(configuring, made, tmp_path, encode):
     done = configuring(*REQUIRED, "--identity", made, "--roots", tmp_path / "roots")
     assert done.code == 0
     identity = Identity.from_files(str(tmp_path / "device" / "identity" / "a"))
-    assert [x509.load_der_x509_certificate(bytes(root)) for root in identity.roots()] == roots
+    assert [
+        x509.load_der_x509_certificate(bytes(root)) for root in identity.certs("roots")
+    ] == roots
 
 
 @pytest.mark.parametrize("content", [None, b"", b"hello"])

@@ -1,13 +1,13 @@
 """The table of microdps.backoff, row by row, and the waits."""
 
-from microdps import backoff
-from microdps.errors import LinkError, ProtocolError, ServiceError
+from microdps import backoff, service
+from microdps.errors import LinkError, ProtocolError
 
 DAY_MS = 24 * 60 * 60 * 1000
 
 
 def answered(status, code=None, retry_s=0):
-    return ServiceError(code or status, "there", status, code, "", "", retry_s)
+    return service.error(code or status, "there", status, code, "", "", retry_s)
 
 
 def test_steps_after_a_registration():
@@ -15,12 +15,12 @@ def test_steps_after_a_registration():
         (answered(429), "again"),
         (answered(500), "again"),
         (answered(503), "again"),
-        (ServiceError("deadline", "dps", 202, None, "assigning", ""), "again"),
+        (service.error("deadline", "dps", 202, None, "assigning", ""), "again"),
         (LinkError("dns", "dps"), "again"),
         (LinkError("closed", "dps"), "again"),
         (ProtocolError("json", "dps"), "again"),
-        (ServiceError("failed", "dps", 200, 400207, "", ""), "final"),
-        (ServiceError("disabled", "dps", 200, None, "", ""), "final"),
+        (service.error("failed", "dps", 200, 400207, "", ""), "final"),
+        (service.error("disabled", "dps", 200, None, "", ""), "final"),
         (answered(400, 400004), "wait"),
         (answered(401, 401002), "wait"),
         (answered(403), "wait"),

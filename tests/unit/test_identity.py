@@ -7,7 +7,7 @@ import os
 
 from harness import Random, raised
 from microdps.errors import IdentityError
-from microdps.identity import Identity, element, public_part, split
+from microdps.identity import Identity, element
 
 FOLDER = "identity-under-test"
 POINT = bytes(range(64))
@@ -71,7 +71,7 @@ def load(**parts):
     lay(**parts)
     try:
         identity = Identity.from_files(FOLDER)
-        return identity.part("key"), identity.chain(), identity.roots()
+        return identity.part("key"), identity.certs("cert"), identity.certs("roots")
     finally:
         clear()
 
@@ -119,8 +119,10 @@ def test_keys_that_the_device_cannot_use():
     for key, code in (
         (PKCS8, "key-encoding"),
         (der(0x30, b"\x02\x01\x02" + SEC1), "key-encoding"),
+        (SEC1 + b"\0", "not-der"),
+        (PKCS1 + PKCS1, "not-der"),
     ):
-        assert raised(public_part, key, "key").args == (code, "key")
+        assert raised(lambda key=key: load(key=key)).args == (code, FOLDER + "/key.der")
 
 
 def test_key_without_its_public_part_cannot_be_the_leafs():
@@ -137,12 +139,28 @@ def test_chain_that_tls_cannot_send():
     assert error.args == ("chain-limit", FOLDER + "/cert.der")
 
 
+def of(key=SEC1, cert=LEAF + ISSUER, roots=ROOT):
+    """An identity of these bytes."""
+    parts = {"key": key, "cert": cert, "roots": roots}
+    return Identity(lambda name, limit: parts[name], "%s")
+
+
 def test_every_truncation_is_an_error():
     for at in range(len(SEC1)):
-        assert isinstance(raised(public_part, SEC1[:at], "k"), IdentityError), at
-    for at in range(1, len(LEAF + ISSUER)):
+        assert raised(of, SEC1[:at]).args == ("not-der", "key"), at
+    for at in range(len(LEAF + ISSUER)):
         if at != len(LEAF):
-            assert isinstance(raised(split, (LEAF + ISSUER)[:at], "c"), IdentityError), at
+            assert raised(of, SEC1, (LEAF + ISSUER)[:at]).args == ("not-der", "cert"), at
+
+
+def test_lengths_of_der():
+    for n in (0, 1, 0x7F, 0x80, 0xFF, 0x100, 0xFFFF):
+        whole = der(0x30, b"x" * n)
+        assert element(b"??" + whole + b"?", 2, "x") == (2 + len(whole) - n, 2 + len(whole)), n
+        assert raised(element, whole[:-1], 0, "x").args == ("not-der", "x"), n
+        assert raised(element, whole, 0, "x", 0x02).args == ("not-der", "x"), n
+    for long in (b"\x81\x7f", b"\x82\0\xff", b"\x82\0\0", b"\x83\0\1\0", b"\x80", b"\xff"):
+        assert raised(element, b"\x30" + long + b"x" * 300, 0, "x").args == ("not-der", "x"), long
 
 
 def test_random_bytes_end_in_a_result_or_an_error_of_ours():
@@ -152,8 +170,9 @@ def test_random_bytes_end_in_a_result_or_an_error_of_ours():
         for _ in range(random.below(6)):
             if data:
                 data[random.below(len(data))] = random.below(256)
-        for function in (split, public_part, lambda der, name: element(der, 0, name)):
+        data = bytes(data)
+        for function in (of, lambda data: of(SEC1, data), lambda data: element(data, 0, "x")):
             try:
-                function(bytes(data), "x")
+                function(data)
             except IdentityError:
                 pass
