@@ -85,9 +85,7 @@ class AioLink(Link):
     async def _recv(self, buffer):
         while True:
             n = self.tls.readinto(buffer)
-            if n == 0:
-                raise LinkError("closed", self.where)
-            if n:
+            if n is not None:
                 return n
             await self._until(self.raw, select.POLLIN)
 

@@ -8,7 +8,7 @@ of it; a driver (microdps.link) does the work. This is the whole list:
                           → True if the connection that is open leads there and is silent, as it
                           should be; else it is closed, and a new one opened
     ("send", buffer)      all of the buffer, after the TLS handshake if that is due
-    ("recv", buffer)      → bytes received, 1 to len(buffer)
+    ("recv", buffer)      → bytes received, 1 to len(buffer); 0 at the end of the stream
     ("close", None)
     ("sleep", ms)
     ("now", None)         → ms since some start; never wraps
@@ -144,7 +144,14 @@ class Connection:
                     break
                 if have == len(buf):
                     raise ProtocolError("limit", host)
-                have += yield "recv", self.view[have:]
+                n = yield "recv", self.view[have:]
+                if not n:
+                    if self._left != _UNTIL_CLOSE:
+                        raise LinkError("closed", host)
+                    self._keep = False
+                    self._end = end = have
+                    break
+                have += n
         except Exception as error:
             yield CLOSE
             if not isinstance(error, LinkError):
@@ -152,16 +159,14 @@ class Connection:
             error.written = written
             if error.args[0] != "closed" or not (have or kept):
                 raise
-            if not have:
-                # The server closed the kept connection just now. Only what changes nothing is
-                # asked again (RFC 9110, 9.2.2): once, for the next connection is no kept one.
-                if method not in ("GET", "HEAD"):
-                    raise
-                yield from self.request(method, host, path, fields, body, None, hops)
-                return
-            if self._left != _UNTIL_CLOSE:
+            if have:
                 raise ProtocolError("truncated", host)
-            self._end = end = have
+            # The server closed the kept connection just now. Only what changes nothing is asked
+            # again (RFC 9110, 9.2.2): once, for the next connection is no kept one.
+            if method not in ("GET", "HEAD"):
+                raise
+            yield from self.request(method, host, path, fields, body, None, hops)
+            return
         if end < have or not self._keep:  # more than the response has come, or no more will
             yield CLOSE
         if self.log:

@@ -74,8 +74,6 @@ class Link:
                             # Nothing is buffered now, so the raw socket tells; the wrapper would
                             # poll in steps.
                             self._wait(self._poll)
-                        if not answer:
-                            raise LinkError("closed", self.where)
                     elif what == "send":
                         while argument:
                             n = self.tls.write(argument)

@@ -178,7 +178,10 @@ class Mqtt:
                 if have and (buf[0] not in (kind, _PUBACK) or (have > 1 and buf[1] > 2)):
                     raise ProtocolError("mqtt", hub)
                 if have < 2 or have < 2 + buf[1]:
-                    have += yield "recv", self._view[have:]
+                    n = yield "recv", self._view[have:]
+                    if not n:
+                        raise LinkError("closed", hub)
+                    have += n
                     continue
                 end = 2 + buf[1]
                 if self._is(kind, 2 if kind == _PINGRESP else 4, number):
@@ -188,7 +191,7 @@ class Mqtt:
                     raise ProtocolError("mqtt", hub)
                 have -= end
                 self._view[:have] = self._view[end : end + have]
-        except ProtocolError:
+        except (LinkError, ProtocolError):
             yield CLOSE
             raise
 

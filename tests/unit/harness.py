@@ -117,9 +117,9 @@ class Peer:
                 self.now = self.deadline
                 raise LinkError("timeout-answer", "peer")
         self.fail()
+        if self.items[0] == CLOSED:
+            return 0
         item = self.items.pop(0)
-        if item == CLOSED:
-            raise LinkError("closed", "peer")
         n = min(len(item), len(buffer), self.piece)
         buffer[:n] = item[:n]
         if n < len(item):

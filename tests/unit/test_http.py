@@ -258,6 +258,12 @@ def test_unframed_body_ends_with_the_connection():
             assert peer.host is None
 
 
+def test_unframed_body_that_ends_with_a_broken_connection_is_truncated():
+    for head, body in UNFRAMED:
+        peer = Peer([head + body, LinkError("closed", "peer")])  # a reset
+        assert raised(get, Connection(), peer).args == ("truncated", "peer")
+
+
 def test_unframed_body_over_the_limit():
     peer = Peer([b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 5000, CLOSED])
     assert raised(get, Connection(4096), peer).args == ("limit", "peer")
