@@ -1,0 +1,127 @@
+"""Whatever happens, a message is taken once or not at all, and its sender knows which."""
+
+from harness import CLOSED, Peer, Random
+from microdps.device import Session
+from microdps.dps import Assignment
+from microdps.errors import Error, LinkError, OutcomeUnknown
+from microdps.http import Connection
+
+HUB = "hub.example"
+DPS = "dps.example"
+MESSAGES = 400
+
+ASSIGNED = (
+    b'{"operationId":"o","status":"assigned","registrationState":'
+    b'{"assignedHub":"hub.example","deviceId":"d","substatus":""}}'
+)
+ACCEPTED = b"HTTP/1.1 204 No Content\r\nVary: Origin\r\n"
+MQTT_PORT = ":8883"
+
+
+def answer(status, body=b"{}"):
+    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+class Fickle(Peer):
+    """DPS, and a hub over HTTPS and MQTT. What becomes of a connection and a message is chance.
+
+    taken  the last bytes of each message that the hub has accepted
+    """
+
+    def __init__(self, seed):
+        Peer.__init__(self)
+        self.random = Random(seed)
+        self.taken = []
+
+    def one_of(self, *choices):
+        return choices[self.random.below(len(choices))]
+
+    def do_open(self, exchange):
+        host, timeout_ms = exchange
+        if timeout_ms is not None:
+            self.deadline = self.now + timeout_ms
+        silent = not self.items and self.random.below(6)
+        if host == self.host and silent:
+            return True
+        self.drop()
+        if not self.random.below(8):
+            raise LinkError(self.one_of("dns", "connect", "timeout-connect"), host)
+        self.host = host
+        return False
+
+    def do_send(self, buffer):
+        data = bytes(buffer)
+        if not self.random.below(9):
+            raise LinkError(self.one_of("closed", "alert", "broken"), self.host)
+        if self.host == DPS:
+            self.items = [answer(200, ASSIGNED)]
+        elif not self.host.endswith(MQTT_PORT):
+            close = self.one_of(b"", b"", b"", b"Connection: close\r\n")
+            self.take(data[-MARK:], ACCEPTED + close + b"\r\n")
+        elif data[0] == 0x10:  # CONNECT
+            self.items = [b"\x20\x02\x00" + self.one_of(b"\0", b"\0", b"\0", b"\5")]
+        else:  # the packet ID stands before the body
+            self.take(data[-MARK:], b"\x40\x02" + data[-MARK - 2 : -MARK])
+
+    def take(self, mark, right):
+        """Take a message, or not; and answer rightly, or not."""
+        ends = (CLOSED, LinkError("closed", HUB), LinkError("alert", HUB), 99_999)
+        what = self.random.below(10)
+        if what < 6:
+            self.taken.append(mark)
+        if what < 4:
+            at = self.random.below(len(right))
+            self.items = [part for part in (right[:at], right[at:]) if part]
+            if what == 0:
+                self.items.append(right)  # what nobody asked for
+        elif what == 4:
+            at = self.random.below(len(right))
+            self.items = [right[:at]] if at else []
+            self.items.append(self.one_of(*ends))
+        elif what == 5:
+            self.items = [self.random.bytes(1 + self.random.below(40)), CLOSED]
+        elif what == 6 or self.host.endswith(MQTT_PORT):
+            self.items = [self.one_of(*ends)]
+        else:
+            self.items = [answer(self.one_of(400, 401, 403, 404, 413, 429, 500, 503))]
+
+
+def mark(number):
+    """The body of a message, which tells it from all others."""
+    return b"{%06d}" % number
+
+
+MARK = len(mark(0))
+
+
+def outcomes(transport, seed):
+    """Send messages → how many were sent, unknown, and refused."""
+    world = Fickle(seed)
+    session = Session(Connection(512), (DPS, "0ne1", "d"), 30_000, transport)
+    session.assign(Assignment(HUB, "d", "assigned", "", None), True)
+    sent = unknown = refused = 0
+    for number in range(MESSAGES):
+        # A hub that is doubted is told to ask late, which means the same.
+        session.proven = True
+        del world.taken[:]
+        try:
+            world.run(session.send(mark(number)))
+            sent += 1
+            assert world.taken == [mark(number)]
+        except OutcomeUnknown:
+            unknown += 1
+            assert world.taken in ([], [mark(number)])
+        except Error as error:
+            refused += 1
+            assert world.taken == [], (number, error.args)
+    return sent, unknown, refused
+
+
+def test_message_by_https_is_taken_once_or_its_sender_knows():
+    for seed in range(3):
+        assert min(outcomes("https", seed)) > 10
+
+
+def test_message_by_mqtt_is_taken_once_or_its_sender_knows():
+    for seed in range(3):
+        assert min(outcomes("mqtt", seed)) > 10
