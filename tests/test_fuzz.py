@@ -107,6 +107,7 @@ def test_what_dps_says(body, status):
 def test_der(data):
     for parse in (
         lambda: identity.Identity(lambda name, limit: data, "%s"),
+        lambda: identity.split(data, "file"),
         lambda: identity.element(data, 0, "file"),
         lambda: certificate.validity(data, "file"),
     ):

@@ -64,10 +64,7 @@ class AioLink(Link):
                     else:
                         self.close()
                 except (OSError, ValueError, LinkError) as failure:
-                    from microdps.failure import link_error
-
-                    error = link_error(failure, self)
-                    self.close()
+                    error = self._failed(failure)
         except (asyncio.CancelledError, KeyboardInterrupt, MemoryError):
             self.close()  # what is on its way is not the next flow's
             flow.close()
@@ -108,8 +105,7 @@ class Device(device.Device):
             try:
                 return await self._link.run(flow)
             finally:
-                if self._state and self._session.changed:
-                    self._keep()
+                self._keep()
 
     async def ping(self):
         if self._session.mqtt:

@@ -53,9 +53,13 @@ class Session:
             self.mqtt = None
             self.kept.pop("transport", None)
             if self.transport == "mqtt":
-                from microdps.mqtt import Mqtt
+                self.use_mqtt()
 
-                self.mqtt = Mqtt(self.connection)  # type: ignore[assignment]
+    def use_mqtt(self):
+        """Send messages by MQTT from now on."""
+        from microdps.mqtt import Mqtt
+
+        self.mqtt = Mqtt(self.connection)  # type: ignore[assignment]
 
     def log(self, text: str, *values):
         """Tell a line of text, if there is someone to tell."""
@@ -208,11 +212,10 @@ class Device:
         try:
             return self._link.run(flow)
         finally:
-            if self._state and self._session.changed:
-                self._keep()
+            self._keep()
 
     def _keep(self):
-        if self._state:
+        if self._session.changed and self._state:
             from microdps.state import keep
 
             keep(self._state, self._session)

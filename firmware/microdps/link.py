@@ -102,10 +102,7 @@ class Link:
                             sleep_ms(min(argument, 1000))
                             argument -= 1000
                 except (OSError, ValueError, LinkError) as failure:
-                    from microdps.failure import link_error
-
-                    error = link_error(failure, self)
-                    self.close()
+                    error = self._failed(failure)
         except StopIteration as stop:
             return stop.value
         except (KeyboardInterrupt, MemoryError):
@@ -135,6 +132,14 @@ class Link:
             raise LinkError("timeout-" + self.phase, self.where)
 
     # What follows never waits; microdps.aio shares it.
+
+    def _failed(self, failure):
+        """Close the connection → the LinkError that is thrown into the flow."""
+        from microdps.failure import link_error
+
+        error = link_error(failure, self)
+        self.close()
+        return error
 
     def _kept(self, exchange) -> bool:
         """Begin an exchange → does it go on with the connection that is open?"""

@@ -73,9 +73,7 @@ def restore(path: str, session):
         )
     session.kept = state
     if state.get("transport") == "mqtt" and session.proven and session.transport == "auto":
-        from microdps.mqtt import Mqtt
-
-        session.mqtt = Mqtt(session.connection)
+        session.use_mqtt()
     session.changed = False
 
 

@@ -8,7 +8,6 @@ the same certificate a moment ago.
 
 from microdps import hub
 from microdps.errors import LinkError, ProtocolError, ServiceError
-from microdps.mqtt import Mqtt
 
 
 def asks_late(session, error):
@@ -34,7 +33,7 @@ def asks_late(session, error):
             if not _ended(again):
                 return False
     session.log("this hub asks for the certificate late, by all signs: sending by MQTT")
-    session.mqtt = Mqtt(session.connection)
+    session.use_mqtt()
     session.kept["transport"] = "mqtt"
     return True
 

@@ -70,6 +70,10 @@ class Peer:
         self.host = None
         self.items = []
 
+    def silent(self):
+        """Is there nothing on the open connection that nobody asked for?"""
+        return not (self.items and isinstance(self.items[0], Idle))
+
     def connect(self):
         self.items = self.connections.pop(0)
 
@@ -95,7 +99,7 @@ class Peer:
         if timeout_ms is not None:
             assert timeout_ms > 0
             self.deadline = self.now + timeout_ms
-        if host == self.host and not (self.items and isinstance(self.items[0], Idle)):
+        if host == self.host and self.silent():
             return True
         self.opened.append(host)
         self.host = host

@@ -396,12 +396,14 @@ def test_connection_closed_while_idle_is_opened_anew():
 
 def test_connection_closed_under_a_request_is_told_or_asked_again_once_if_that_is_safe():
     for method, tries in (("GET", 2), ("HEAD", 2), ("PUT", 1), ("POST", 1)):
-        peer = Peer([OK, CLOSED], [CLOSED])
-        connection = Connection()
-        get(connection, peer)
-        error = raised(get, connection, peer, method)
-        assert error.args == ("closed", "peer") and error.written
-        assert len(peer.opened) == tries, method
+        for item in (CLOSED, LinkError("closed", "peer")):
+            peer = Peer([OK, item], [CLOSED])
+            connection = Connection()
+            get(connection, peer)
+            error = raised(get, connection, peer, method)
+            assert error.args == ("closed", "peer")
+            assert error.written == (item == CLOSED or tries == 2), method
+            assert len(peer.opened) == tries, method
     peer = Peer([OK, CLOSED], [OK])
     connection = Connection()
     get(connection, peer)

@@ -128,6 +128,8 @@ def test_only_success_is_success():
         error = raised(sent_by_session, Peer([refused(status, b"")]))
         assert isinstance(error, ServiceError), status
         assert error.args == (status, HUB)
+    # A session registers anew after this one (test_device).
+    assert failed(refused(404, b"")).args == (404, HUB)
 
 
 def test_answer_that_is_no_http():

@@ -1,25 +1,17 @@
 """Whatever happens, a message is taken once or not at all, and its sender knows which."""
 
+from test_device import DPS, HUB, answer, assigned
+
 from harness import CLOSED, Peer, Random
 from microdps.device import Session
 from microdps.dps import Assignment
 from microdps.errors import Error, LinkError, OutcomeUnknown
 from microdps.http import Connection
 
-HUB = "hub.example"
-DPS = "dps.example"
 MESSAGES = 400
 
-ASSIGNED = (
-    b'{"operationId":"o","status":"assigned","registrationState":'
-    b'{"assignedHub":"hub.example","deviceId":"d","substatus":""}}'
-)
 ACCEPTED = b"HTTP/1.1 204 No Content\r\nVary: Origin\r\n"
 MQTT_PORT = ":8883"
-
-
-def answer(status, body=b"{}"):
-    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
 
 
 class Fickle(Peer):
@@ -36,25 +28,20 @@ class Fickle(Peer):
     def one_of(self, *choices):
         return choices[self.random.below(len(choices))]
 
-    def do_open(self, exchange):
-        host, timeout_ms = exchange
-        if timeout_ms is not None:
-            self.deadline = self.now + timeout_ms
-        silent = not self.items and self.random.below(6)
-        if host == self.host and silent:
-            return True
-        self.drop()
+    def silent(self):
+        return not self.items and self.random.below(6) > 0
+
+    def connect(self):
+        self.items = []
         if not self.random.below(8):
-            raise LinkError(self.one_of("dns", "connect", "timeout-connect"), host)
-        self.host = host
-        return False
+            raise LinkError(self.one_of("dns", "connect", "timeout-connect"), self.host)
 
     def do_send(self, buffer):
         data = bytes(buffer)
         if not self.random.below(9):
             raise LinkError(self.one_of("closed", "alert", "broken"), self.host)
         if self.host == DPS:
-            self.items = [answer(200, ASSIGNED)]
+            self.items = [assigned()]
         elif not self.host.endswith(MQTT_PORT):
             close = self.one_of(b"", b"", b"", b"Connection: close\r\n")
             self.take(data[-MARK:], ACCEPTED + close + b"\r\n")
