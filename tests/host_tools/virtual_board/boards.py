@@ -13,6 +13,7 @@ from host_tools import CHECKOUT, config, run
 
 START_S = 20
 TIMEOUT_S = 60
+SPREAD_S = 60  # a board whose power is back waits up to this before it connects
 AGAIN_S = 0.5
 HUNG_S = 10
 
@@ -89,7 +90,7 @@ class VirtualBoard:
         """Copy files and folders of a folder to the board."""
         self.mpremote("cp", "-r", *(folder / name for name in names), ":")
 
-    def until(self, text: str, reset: bool = False, within_s: float = TIMEOUT_S) -> str:
+    def until(self, text: str, reset: bool = False, within_s: float = SPREAD_S + TIMEOUT_S) -> str:
         """Listen to the port, after a reset on request, until that text → all that came.
 
         Reset none that may be busy with TLS: where the Unix port is interrupted in the middle of
