@@ -3,6 +3,7 @@
 Prints a line for each test, and exits with 1 if one failed or none ran.
 """
 
+import gc
 import os
 import sys
 
@@ -34,6 +35,9 @@ def main():
             else:
                 print("PASSED %s::%s" % (name, test))
                 passed += 1
+        # The heap is small, and the next file needs its own room.
+        del module, sys.modules[name]
+        gc.collect()
     print("%d passed, %d failed, %d skipped" % (passed, failed, skipped))
     return 0 if passed and not failed else 1
 
