@@ -22,7 +22,7 @@ PORT = "/dev/ttyUSB0"
 READMES = [
     path
     for path in sorted(CHECKOUT.glob("**/README.md"))
-    if not {".venv", "build", "node_modules"} & set(path.relative_to(CHECKOUT).parts)
+    if not re.search(r"(^|/)(\.|build/|node_modules/)", str(path.relative_to(CHECKOUT)))
 ]
 README = (CHECKOUT / "README.md").read_text()
 
