@@ -4,6 +4,7 @@ import base64
 import datetime
 import functools
 import json
+import random
 import sys
 import time
 import urllib.parse
@@ -97,7 +98,7 @@ class Call:
 
     request: Request
     method: str
-    path: list[str]
+    path: tuple[str, ...]
     query: dict[str, str]
     client: Client
     request_id: str
@@ -141,10 +142,13 @@ def etag() -> str:
     return base64.b64encode(f'"{uuid.uuid4()}"'.encode()).decode()
 
 
-@functools.lru_cache(256)
-def _parsed(query: str) -> dict[str, str]:
-    """The parameters of a query, not to be changed: most requests have the same ones."""
-    return dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+@functools.lru_cache(4096)
+def _taken_apart(uri: bytes) -> tuple[str, tuple[str, ...], dict[str, str]]:
+    """The path, its segments, and the parameters of the query, not to be changed: most requests
+    have the same ones."""
+    path, _, query = uri.decode("latin-1").partition("?")
+    segments = tuple(urllib.parse.unquote(part) for part in path.split("/")[1:])
+    return path, segments, dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
 
 
 class Service(Resource):
@@ -181,7 +185,7 @@ class Service(Resource):
         return timestamp(self.now())
 
     def render(self, request: Request) -> int:
-        path = request.uri.decode("latin-1").partition("?")[0]
+        path = _taken_apart(request.uri)[0]
         strikes = self.common.faults.strike(self.name, path)
         client = client_of(request.channel.transport.getHandle())  # type: ignore[union-attr]
         if "slow" in strikes or (self.tls.late and not client.chain):
@@ -194,7 +198,7 @@ class Service(Resource):
     def _late(self, request: Request, client: Client, strikes: dict):
         """What takes its time before the request is looked at."""
         if not client.chain and self.tls.late == "close":
-            self.common.commits.record(self.name, "", "", 0, [], "no certificate: closed")
+            self.common.commits.record(self.name, "", "", 0, (), "no certificate: closed")
             request.channel.transport.abortConnection()  # type: ignore[union-attr]
             return
         if not client.chain and self.tls.late == "renegotiate":
@@ -202,7 +206,7 @@ class Service(Resource):
                 yield self.tls.ask_now(request)
             except Exception as refused:
                 why = f"the client refused to be asked late for its certificate: {refused}"
-                self.common.commits.record(self.name, "", "", 0, [], why)
+                self.common.commits.record(self.name, "", "", 0, (), why)
                 return
             client = client_of(request.channel.transport.getHandle())  # type: ignore[union-attr]
         if late := strikes.get("slow"):
@@ -212,14 +216,14 @@ class Service(Resource):
 
     def _take(self, request: Request, client: Client, strikes: dict) -> None:
         mangle(request, strikes)
-        path, _, query = request.uri.decode("latin-1").partition("?")
+        path, segments, query = _taken_apart(request.uri)
         call = Call(
             request,
             request.method.decode("latin-1"),
-            [urllib.parse.unquote(part) for part in path.split("/")[1:]],
-            _parsed(query),
+            segments,
+            query,
             client,
-            str(uuid.uuid4()),
+            str(uuid.UUID(int=random.getrandbits(128), version=4)),  # noqa: S311  no secret
             strikes,
         )
         commits = self.common.commits

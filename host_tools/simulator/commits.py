@@ -31,7 +31,7 @@ class Commits:
             reactor.callLater(0, self._commit)  # type: ignore
 
     def record(
-        self, service: str, method: str, path: str, status: int, chain: list[str], error: str
+        self, service: str, method: str, path: str, status: int, chain: tuple[str, ...], error: str
     ) -> None:
         """Keep what was asked and answered, and say it."""
         self.begin()

@@ -135,6 +135,8 @@ class Faults:
 
     def strike(self, service: str, path: str = "", connection: bool = False) -> dict[str, Fault]:
         """Those that strike this request, or this connection, by their kind: counted by that."""
+        if not self._faults:  # the usual case is to cost nothing
+            return {}
         return {
             fault.kind: fault
             for fault in self._of(service)
@@ -147,7 +149,7 @@ class Faults:
 
     def skew_s(self, service: str) -> int:
         """How many seconds the service's clock is fast."""
-        if not self._faults:  # the usual case is to cost nothing
+        if not self._faults:
             return 0
         return sum(fault.number for fault in self._of(service) if fault.kind == "skew")
 

@@ -120,7 +120,7 @@ class Connection(Protocol):
         self.server = server
         self.hub = server.hub
         self.device_id = ""
-        self.names: list[str] = []
+        self.names: tuple[str, ...] = ()
         self._data = b""
         self._closing = False
         self._timer: Any = reactor.callLater(CONNECT_S, self._late)  # type: ignore

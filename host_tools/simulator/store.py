@@ -3,6 +3,7 @@
 import base64
 import bisect
 import contextlib
+import functools
 import json
 import os
 import secrets
@@ -63,6 +64,9 @@ SWEEP = 1_000
 
 # How many devices' records are kept in memory as well.
 CACHED = 10_000
+
+# The names of a chain, which most requests repeat, as JSON.
+_listed = functools.lru_cache(CACHED)(json.dumps)
 
 
 class Store:
@@ -342,13 +346,15 @@ class Store:
         ):
             yield hub, device_id, json.loads(properties), body
 
-    def add_requests(self, requests: list[tuple[str, str, str, int, list[str], str]]) -> None:
+    def add_requests(
+        self, requests: list[tuple[str, str, str, int, tuple[str, ...], str]]
+    ) -> None:
         """Keep requests: service, method, path, status, names of the chain, error."""
         now = time.time()
         self._db.executemany(
             "INSERT INTO requests (at, service, method, path, status, chain, error)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(now, *rest, json.dumps(chain), error) for *rest, chain, error in requests],
+            [(now, *rest, _listed(chain), error) for *rest, chain, error in requests],
         )
         self._since_sweep += len(requests)
         if self._since_sweep >= SWEEP:

@@ -112,9 +112,9 @@ class Client:
     judged: tuple = ()
 
     @cached_property
-    def names(self) -> list[str]:
+    def names(self) -> tuple[str, ...]:
         """The common names of the chain."""
-        return [common_name(cert) for cert in self.chain]
+        return tuple(common_name(cert) for cert in self.chain)
 
     @cached_property
     def thumbprints(self) -> list[str]:

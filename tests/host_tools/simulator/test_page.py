@@ -435,9 +435,9 @@ def test_nothing_to_explain(method, status, error):
 def test_requests_come_newest_first_with_their_explanation(few):
     few.store.add_requests(
         [
-            ("dps", "PUT", "/a", 202, [], ""),
-            ("dps", "PUT", f"/{HOSTILE}", 401, [], "401002 Unauthorized"),
-            ("hub", "POST", "/b", 204, [], ""),
+            ("dps", "PUT", "/a", 202, (), ""),
+            ("dps", "PUT", f"/{HOSTILE}", 401, (), "401002 Unauthorized"),
+            ("hub", "POST", "/b", 204, (), ""),
         ]
     )
     third, second, first = few.get("requests")["requests"]
@@ -657,13 +657,13 @@ def lively(few):
     path = f"/{store.id_scope}/registrations/greenhouse-0"
     store.add_requests(
         [
-            ("dps", "PUT", f"{path}1/register", 202, [], ""),
-            ("dps", "GET", f"{path}1/operations/5.9f0c", 200, [], ""),
-            ("dps", "PUT", f"{path}9/register", 401, [], "401002 Unauthorized"),
-            ("hub", "POST", "/devices/greenhouse-07/messages/events", 403, [], "403012 Disabled"),
-            ("hub", "CONNECT", "mqtt:greenhouse-03", 200, [], ""),
-            ("hub", "PUBLISH", "mqtt:devices/greenhouse-03/messages/events/", 200, [], ""),
-            ("hub", "POST", "/devices/greenhouse-01/messages/events", 204, [], ""),
+            ("dps", "PUT", f"{path}1/register", 202, (), ""),
+            ("dps", "GET", f"{path}1/operations/5.9f0c", 200, (), ""),
+            ("dps", "PUT", f"{path}9/register", 401, (), "401002 Unauthorized"),
+            ("hub", "POST", "/devices/greenhouse-07/messages/events", 403, (), "403012 Disabled"),
+            ("hub", "CONNECT", "mqtt:greenhouse-03", 200, (), ""),
+            ("hub", "PUBLISH", "mqtt:devices/greenhouse-03/messages/events/", 200, (), ""),
+            ("hub", "POST", "/devices/greenhouse-01/messages/events", 204, (), ""),
         ]
     )
     return few
@@ -729,7 +729,7 @@ def test_page_updates_itself(browser, few):
         browser.wait(lambda count=count: browser.count("#chart circle") == count)
         assert browser.text("#legend b") == str(20 + count)
     assert browser.text("#total-messages") == "2"
-    few.store.add_requests([("dps", "PUT", "/new", 404, [], "404201 No enrollment")])
+    few.store.add_requests([("dps", "PUT", "/new", 404, (), "404201 No enrollment")])
     few.store.put_enrollment("group", *_enrollment("g", group=True), ["A"])
     few.store.delete_device(HUBS[0], "d")
     browser.wait(lambda: "PUT /new" in (browser.text("#requests-table tbody tr") or ""))
@@ -846,7 +846,7 @@ def test_ten_thousand_devices(browser, many):
 def test_what_devices_choose_is_text(browser, few):
     few.store.put_device(HUBS[0], *_device(HOSTILE))
     _send(few.store, HOSTILE, {HOSTILE: 1, "__proto__": 2, "constructor": 3}, HOSTILE.encode())
-    few.store.add_requests([("hub", "GET", f"/{HOSTILE}", 404, [], f"404000 {HOSTILE}")])
+    few.store.add_requests([("hub", "GET", f"/{HOSTILE}", 404, (), f"404000 {HOSTILE}")])
     few.store.put_enrollment("individual", *_enrollment(HOSTILE), ["A"])
     browser.open(few)
     browser.wait(lambda: browser.text(f"{ROW} strong") == HOSTILE)

@@ -53,7 +53,7 @@ def test_everything_is_there_after_a_restart(reopened):
     store.put_registration("Device-01", "5.op", RECORD, ["AA"])
     store.put_device("Hub:1", "ä", RECORD)
     store.add_message("Hub:1", "ä", {"content-type": "x"}, b"\0\xff")
-    store.add_requests([("dps", "PUT", "/x", 202, ["Device-01"], "")])
+    store.add_requests([("dps", "PUT", "/x", 202, ("Device-01",), "")])
     store.close()
     store = reopened()
     assert store.enrollment("individual", "dEVICE-01") == RECORD
