@@ -21,17 +21,17 @@ demo: setup ## the main job: simulator, MicroPython device, 10 messages (ENROLLM
 	@$(BIN)/microdps demo $(if $(ENROLLMENT),--enrollment $(ENROLLMENT)) $(if $(HUB),--hub $(HUB))
 
 test: setup $(VENV)/test.done build/stubs ## run all tests
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-versions: ## the unit tests on other MicroPython releases, 32-bit (needs Node.js)
 	@cd tests/versions && npm ci --silent --no-audit --no-fund && node run.mjs 1.24.1 1.27.0
 
 test-power: setup $(VENV)/test.done ## cut the power at every flash operation of many writes
-	@POWER_WRITES=300 $(BIN)/python -m pytest tests/test_power.py
+	@POWER_WRITES=300 $(BIN)/pytest tests/test_power.py
 
 test-fuzz: setup $(VENV)/test.done ## many random requests to the simulator (FUZZ_REQUESTS= FUZZ_SEED=)
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),100000) FUZZ_SEED=$(or $(FUZZ_SEED),1) \
-	    $(BIN)/python -m pytest tests/host_tools/simulator/test_hostile_clients.py
+	    $(BIN)/pytest tests/host_tools/simulator/test_hostile_clients.py
 
 sizes: setup $(VENV)/test.done ## write firmware/SIZES.md: flash and heap of each module
 	@PYTHONPATH=tests $(BIN)/python -m bench.sizes
@@ -103,7 +103,7 @@ $(VENV)/base.done: requirements/base.txt pyproject.toml
 	@touch $@
 
 $(VENV)/interpreter.done: requirements/interpreter.txt $(VENV)/base.done
-	@$(BIN)/python -m host_tools.interpreter requirements/interpreter.txt
+	@$(BIN)/python -m microdps_tools.interpreter requirements/interpreter.txt
 	@touch $@
 
 $(VENV)/test.done $(VENV)/lint.done: $(VENV)/%.done: requirements/%.txt $(VENV)/base.done

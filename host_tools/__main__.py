@@ -4,24 +4,16 @@ import argparse
 import os
 import sys
 
-from host_tools import (
-    ToolError,
-    certs_verbs,
-    check,
-    config,
-    demo,
-    deploy,
-    enroll_verbs,
-    explain,
-    flash,
-    image,
-    live_check,
-    run,
-    simulate,
-    status,
-    virtual_board,
-)
 from microdps.errors import Error
+
+from . import ToolError
+from .board import deploy, flash, image, status
+from .certs import verbs as certs_verbs
+from .demo import demo
+from .device import check, config, explain, live_check, run
+from .enroll import verbs as enroll_verbs
+from .simulator import verbs as simulate
+from .virtual_board import virtual_board
 
 VERBS = (
     certs_verbs,

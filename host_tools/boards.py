@@ -4,7 +4,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 
-from host_tools import CHECKOUT, ToolError
+from . import CHECKOUT, ToolError
 
 BOARDS = CHECKOUT / "boards"
 MEGABYTE = 0x100000

@@ -12,7 +12,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from host_tools import ToolError
+from . import ToolError
 
 NOTE = Path(sys.prefix, "no-micropython-wheel")
 

@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 import requests
 
-import peers
-from host_tools import CHECKOUT, FIRMWARE, certs, config, demo, enroll, interpreter
+from helpers import peers
+from microdps_tools import CHECKOUT, FIRMWARE, interpreter
+from microdps_tools.certs import making as certs
+from microdps_tools.demo import demo
+from microdps_tools.device import config
+from microdps_tools.enroll import service_api as enroll
 
 PROGRAMS = CHECKOUT / "tests" / "programs"
 TIMEOUT_S = 60

@@ -4,9 +4,9 @@ import ast
 
 import pytest
 
-from host_tools import FIRMWARE
 from microdps import advice, service
 from microdps.errors import Error, LinkError
+from microdps_tools import FIRMWARE
 
 CLASSES = {"ConfigError", "IdentityError", "StateError", "LinkError", "ProtocolError"}
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-import peers
 from bench.bench import Dps, answer
 from conftest import run_program
-from host_tools import certs
-from host_tools.simulator.store import Store
+from helpers import peers
+from microdps_tools.certs import making as certs
+from microdps_tools.simulator.store.store import Store
 
 PERIOD_MS = 50
 

@@ -8,9 +8,10 @@ import ssl
 import pytest
 from cryptography import x509
 
-import peers
 from conftest import run_program
-from host_tools import certs, enroll
+from helpers import peers
+from microdps_tools.certs import making as certs
+from microdps_tools.enroll import service_api as enroll
 
 # A time-out that a test waits for, and how much later its error may come.
 TIMEOUT_MS = 1500

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from host_tools.simulator.store import Store
+from microdps_tools.simulator.store.store import Store
 
 MESSAGES = 3
 

@@ -5,8 +5,8 @@ import re
 
 import test_http
 
-import peers
 from conftest import run_program
+from helpers import peers
 
 TIMEOUT_MS = 700
 OK = test_http.OK

@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 
-import peers
 from conftest import run_program
-from host_tools import certs, interpreter
+from helpers import peers
+from microdps_tools import interpreter
+from microdps_tools.certs import making as certs
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

@@ -8,8 +8,11 @@ import time
 import pytest
 
 from conftest import enrolled
-from host_tools import CHECKOUT, certs, demo, enroll, interpreter
-from host_tools.simulator.store import Store
+from microdps_tools import CHECKOUT, interpreter
+from microdps_tools.certs import making as certs
+from microdps_tools.demo import demo
+from microdps_tools.enroll import service_api as enroll
+from microdps_tools.simulator.store.store import Store
 
 # Seven fractional digits, as the how-to shows them.
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z")
@@ -233,7 +236,7 @@ def test_forged_leaf_with_the_right_names_is_refused(simulator, which):
 
 def test_demo_leaves_nothing_running_and_nothing_behind(tmp_path):
     """As a process of its own, as `make demo` runs it."""
-    command = [*interpreter.cpython().command, "-m", "host_tools", "demo"]
+    command = [*interpreter.cpython().command, "-m", "microdps_tools", "demo"]
     environment = {"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
     start = time.monotonic()
     done = subprocess.run(
@@ -248,7 +251,7 @@ def test_demo_leaves_nothing_running_and_nothing_behind(tmp_path):
 
 
 def test_demo_that_fails_says_so_in_a_sentence(tmp_path):
-    command = [*interpreter.cpython().command, "-m", "host_tools", "demo"]
+    command = [*interpreter.cpython().command, "-m", "microdps_tools", "demo"]
     command += ["--hub", "renegotiate", "--transport", "https"]
     environment = {"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(

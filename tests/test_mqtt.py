@@ -15,11 +15,11 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-import peers
 from conftest import enrolled, run_code, run_program, start_simulator
-from host_tools import certs
-from host_tools.simulator import mqtt
-from host_tools.simulator.store import Store
+from helpers import peers
+from microdps_tools.certs import making as certs
+from microdps_tools.simulator.hub import mqtt
+from microdps_tools.simulator.store.store import Store
 
 API = "/?api-version=2021-04-12"
 TIMEOUT_S = 20

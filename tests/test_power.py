@@ -6,7 +6,7 @@ import re
 import pytest
 
 from conftest import run_program
-from host_tools import interpreter
+from microdps_tools import interpreter
 
 WRITES = os.environ.get("POWER_WRITES", "12")
 

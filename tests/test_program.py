@@ -11,10 +11,12 @@ import time
 
 import pytest
 
-from host_tools import CHECKOUT, certs, config, interpreter, run
-from host_tools.simulator.store import Store
+from microdps_tools import CHECKOUT, interpreter
+from microdps_tools.certs import making as certs
+from microdps_tools.device import config, run
+from microdps_tools.simulator.store.store import Store
 
-STANDINS = CHECKOUT / "host_tools" / "virtual_board" / "standins"
+STANDINS = CHECKOUT / "host_tools" / "virtual_board" / "fake_modules"
 HEAP = "192k"  # the program is compiled on the board here; deployed, it is not
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from conftest import run_code
-from host_tools import CHECKOUT, interpreter
-from host_tools.__main__ import parser
-from host_tools.simulator.settings import Settings
-from tests.host_tools.mock_board import Mock, write_firmware
-from tests.host_tools.virtual_board import boards
+from helpers import virtual_boards as boards
+from helpers.mock_boot_loader import Mock, write_firmware
+from microdps_tools import CHECKOUT, interpreter
+from microdps_tools.__main__ import parser
+from microdps_tools.simulator.settings import Settings
 
 PORT = "/dev/ttyUSB0"
 

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from host_tools import CHECKOUT, interpreter
+from microdps_tools import CHECKOUT, interpreter
 
 # The tests' tables need more than a board's heap; what the package needs is measured elsewhere.
 HEAP = "1M"

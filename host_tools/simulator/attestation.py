@@ -10,10 +10,10 @@ import datetime
 
 from cryptography import x509
 
-from host_tools.certs import extension, for_clients, signed_by
-from host_tools.simulator.answers import Refusal
-from host_tools.simulator.store import Store
-from host_tools.simulator.tls import Client
+from ..certs.making import extension, for_clients, signed_by
+from .http_service import Refusal
+from .store.store import Store
+from .tls import Client
 
 
 def attest(

@@ -14,16 +14,20 @@ from twisted.internet import reactor
 from twisted.internet.error import CannotListenError
 from twisted.web.server import Site
 
-from host_tools import ToolError, certs
-from host_tools.simulator import dps, enrollments, hub, mqtt
-from host_tools.simulator.admin import Admin
-from host_tools.simulator.answers import BoundedRequest, Channel, Common, Service
-from host_tools.simulator.faults import Faults
-from host_tools.simulator.limits import Limits
-from host_tools.simulator.page import Page
-from host_tools.simulator.settings import Settings
-from host_tools.simulator.store import Store
-from host_tools.simulator.tls import ServerTLS
+from .. import ToolError
+from ..certs import making as certs
+from .dps import device_api as dps
+from .dps import service_api as enrollments
+from .faults import Faults
+from .http_service import BoundedRequest, Channel, Common, Service
+from .hub import device_api as hub
+from .hub import mqtt
+from .limits import Limits
+from .page.admin import Admin
+from .page.page import Page
+from .settings import Settings
+from .store.store import Store
+from .tls import ServerTLS
 
 # The names that the how-to's commands use, and this machine's.
 NAMES = (

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.web.http import Request
 from zope.interface import implementer
 
-from host_tools.certs import Pair, common_name
+from ..certs.making import Pair, common_name
 
 # IoT Hub's list (its documentation on TLS support).
 CIPHERS = (

@@ -9,11 +9,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from host_tools import ToolError, interpreter
+from .. import ToolError, interpreter
 
 FOLDER = Path(__file__).parent
 START = FOLDER / "start.py"
-STANDINS = FOLDER / "standins"
+STANDINS = FOLDER / "fake_modules"
 
 UP = b"\x16"  # start.py: its code can be interrupted from now on
 DONE = b"\x17"  # start.py: next comes the REPL

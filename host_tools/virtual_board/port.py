@@ -8,7 +8,7 @@ import socket
 import tty
 from typing import Protocol
 
-from host_tools import ToolError
+from .. import ToolError
 
 
 class Port(Protocol):

@@ -15,10 +15,12 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import peers
 from bench import mpy
-from host_tools import CHECKOUT, certs, config, interpreter
-from host_tools.simulator import mqtt
+from helpers import peers
+from microdps_tools import CHECKOUT, interpreter
+from microdps_tools.certs import making as certs
+from microdps_tools.device import config
+from microdps_tools.simulator.hub import mqtt
 
 MESSAGES = 100
 PROGRAMS = CHECKOUT / "tests" / "bench" / "clients"

@@ -4,7 +4,7 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
-from host_tools import FIRMWARE
+from microdps_tools import FIRMWARE
 
 # microdps/cpython.py stays on the computer.
 MODULES = [

@@ -22,8 +22,8 @@ import timeit
 from pathlib import Path
 
 from conftest import enrolled, start_simulator
-from host_tools import CHECKOUT
-from host_tools.simulator.store import Store
+from microdps_tools import CHECKOUT
+from microdps_tools.simulator.store.store import Store
 
 # Each is measured for so long, so often.
 SECONDS = 3
@@ -157,8 +157,8 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.web.resource import Resource
 from twisted.web.server import Site
-from host_tools import certs
-from host_tools.simulator.tls import ServerTLS
+from microdps_tools.certs import making as certs
+from microdps_tools.simulator.tls import ServerTLS
 
 class Bare(Resource):
     isLeaf = True
@@ -177,8 +177,8 @@ reactor.run()
 @contextlib.contextmanager
 def bare(state: Path):
     """A resource that answers 204, behind the same TLS → its host."""
-    from host_tools import certs
-    from host_tools.simulator.server import server_identity
+    from microdps_tools.certs import making as certs
+    from microdps_tools.simulator.server import server_identity
 
     pair = server_identity(state, "localhost")
     folder = state / "bare"

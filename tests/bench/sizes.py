@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from bench import mpy
-from host_tools import FIRMWARE, interpreter
+from microdps_tools import FIRMWARE, interpreter
 
 FILE = FIRMWARE / "SIZES.md"
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import pytest
 import requests
 
-from host_tools import enroll, sas
-from host_tools.__main__ import main
-from host_tools.simulator.enrollments import KEY_NAME
+from microdps_tools.__main__ import main
+from microdps_tools.enroll import sas
+from microdps_tools.enroll import service_api as enroll
+from microdps_tools.simulator.dps.service_api import KEY_NAME
 
 TIMEOUT_S = 20
 

@@ -6,7 +6,7 @@ import tomllib
 import jsonschema
 import pytest
 
-from host_tools import ToolError, boards
+from microdps_tools import ToolError, boards
 
 MB = boards.MEGABYTE
 SCHEMA = json.loads((boards.BOARDS / "schema.json").read_text())

@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from host_tools import CHECKOUT
-from host_tools.__main__ import parser
+from microdps_tools import CHECKOUT
+from microdps_tools.__main__ import parser
 
 TIMEOUT_S = 30
-MODULE = (sys.executable, "-m", "host_tools")
+MODULE = (sys.executable, "-m", "microdps_tools")
 
 
 def verbs(top: argparse.ArgumentParser, path: tuple[str, ...] = ()):
@@ -183,7 +183,7 @@ def test_state_that_is_no_database(tmp_path):
 
 
 def test_simulator_goes_on_when_the_reader_of_its_output_has_left(tmp_path):
-    command = [sys.executable, "-m", "host_tools", "simulate", "--state", str(tmp_path)]
+    command = [sys.executable, "-m", "microdps_tools", "simulate", "--state", str(tmp_path)]
     with subprocess.Popen(
         [*command, "--dps-port=0", "--hub-port=0"],
         cwd=CHECKOUT,

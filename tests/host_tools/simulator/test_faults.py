@@ -11,9 +11,9 @@ import time
 import pytest
 import requests
 
-from by_hand import TIMEOUT_S, Device
-from host_tools import demo
-from host_tools.simulator.faults import CERTIFICATES, KINDS, Faults, parse
+from helpers.by_hand import TIMEOUT_S, Device
+from microdps_tools.demo import demo
+from microdps_tools.simulator.faults import CERTIFICATES, KINDS, Faults, parse
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import subprocess
 
 import pytest
 
-from by_hand import TIMEOUT_S, Device
 from conftest import enrolled, start_simulator
-from host_tools import certs, sas
-from host_tools.simulator.enrollments import KEY_NAME
+from helpers.by_hand import TIMEOUT_S, Device
+from microdps_tools.certs import making as certs
+from microdps_tools.enroll import sas
+from microdps_tools.simulator.dps.service_api import KEY_NAME
 
 # `make test-fuzz` asks for more.
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "1500"))

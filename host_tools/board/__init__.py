@@ -1,0 +1,1 @@
+"""Boards at a serial port: flash images, flashing, deploying, status."""

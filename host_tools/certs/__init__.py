@@ -1,0 +1,1 @@
+"""Certificates: keys, making, reading, showing, converting and renewing them."""

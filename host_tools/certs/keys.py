@@ -1,0 +1,95 @@
+"""Private keys and the pass-phrases that open them."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+
+from .. import ToolError
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+KEY_TYPES: dict[str, Callable[[], PrivateKey]] = {
+    "ec-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "ec-p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "rsa-2048": lambda: rsa.generate_private_key(65537, 2048),
+    "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
+}
+
+# Where the pass-phrase of keys comes from, unless from a file.
+PASSPHRASE = "MICRODPS_KEY_PASSPHRASE"  # noqa: S105  the variable's name
+PASSPHRASE_LIMIT = 1023  # OpenSSL's
+
+
+def key_like(cert: x509.Certificate) -> PrivateKey:
+    """A new key of the same type as a certificate's. Raises ToolError."""
+    key = cert.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        return rsa.generate_private_key(65537, key.key_size)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return ec.generate_private_key(key.curve)
+    raise ToolError(f"{cert.subject.rfc4514_string()} has neither an RSA nor an EC key")
+
+
+def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
+    """Read a private key: RSA or EC; PEM or DER; SEC1, PKCS#1 or PKCS#8.
+
+    passphrase  opens it; one that is not encrypted needs none
+    Raises ToolError.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ToolError(f"cannot read the private key {path}: {error.strerror}") from error
+    load = load_pem_private_key if b"-----BEGIN" in data else load_der_private_key
+    try:
+        key = _unlocked(load, data, passphrase)
+    except TypeError as error:
+        raise ToolError(
+            f"the private key {path} is encrypted: set {PASSPHRASE}, or give --passphrase-file"
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        why = "is none in PEM or DER: name another file"
+        if passphrase and (b"ENCRYPTED" in data or load is load_der_private_key):
+            why = f"does not open: check the pass-phrase in {PASSPHRASE} or --passphrase-file"
+        raise ToolError(f"the private key {path} {why}") from error
+    if not isinstance(key, PrivateKey):
+        raise ToolError(f"the private key {path} is neither RSA nor EC: make another")
+    return key
+
+
+def _unlocked(load: Callable, data: bytes, passphrase: bytes | None):
+    """Raises TypeError if the key is encrypted and there is no pass-phrase."""
+    if passphrase:
+        try:
+            return load(data, passphrase)
+        except TypeError:  # it is not encrypted
+            pass
+    return load(data, None)
+
+
+def read_passphrase(file: Path | None) -> bytes | None:
+    """From the first line of the file, else from the environment; None if there is none.
+
+    Raises ToolError if the file cannot be read, or its first line is empty or over long.
+    """
+    if file is None:
+        source, text = PASSPHRASE, os.fsencode(os.environ.get(PASSPHRASE, ""))
+    else:
+        source = str(file)
+        try:
+            text = file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
+        except OSError as error:
+            raise ToolError(
+                f"cannot read the pass-phrase from {file}: {error.strerror}"
+            ) from error
+        if not text:
+            raise ToolError(f"{file} is empty: put the pass-phrase into its first line")
+    if len(text) > PASSPHRASE_LIMIT:
+        raise ToolError(
+            f"the pass-phrase in {source} has over {PASSPHRASE_LIMIT} bytes: shorten it"
+        )
+    return text or None

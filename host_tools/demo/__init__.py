@@ -1,0 +1,1 @@
+"""The demo: the main job from certificates to accepted messages, on this computer alone."""

@@ -1,0 +1,1 @@
+"""One device's folder: its configuration, its checks, and its program on this computer."""

@@ -1,0 +1,1 @@
+"""Enrollment with DPS: its service API, CA certificates, shared access signatures."""

@@ -1,0 +1,1 @@
+"""The simulator's web page, and its admin calls."""

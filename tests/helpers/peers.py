@@ -1,0 +1,118 @@
+"""Servers that misbehave, on loopback: what a scripted peer cannot show."""
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from microdps_tools.certs import making as certs
+
+# How long a server thread may take to notice that its test is over.
+STOP_S = 10
+
+
+def server_context(folder: Path, issuer: certs.Pair, **issued) -> ssl.SSLContext:
+    """TLS 1.2, as DPS speaks it, with a server certificate of the issuer."""
+    issued.setdefault("hosts", (x509.DNSName("localhost"),))
+    pair = certs.issue("peer", issuer, usage=ExtendedKeyUsageOID.SERVER_AUTH, **issued)
+    certs.write_new(
+        folder, {"peer.key.pem": certs.key_pem(pair), "peer.cert.pem": certs.pem(pair.cert)}, True
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(folder / "peer.cert.pem", folder / "peer.key.pem")
+    return context
+
+
+def require_client(context: ssl.SSLContext, issuer: certs.Pair) -> ssl.SSLContext:
+    """Let only clients in whose chain leads to the issuer."""
+    context.load_verify_locations(cadata=certs.pem(issuer.cert).decode())
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+@contextlib.contextmanager
+def listening(handle: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Serve each connection in a thread of its own with handle → the port."""
+    server = socket.create_server(("127.0.0.1", 0))
+    threads = []
+    failures = []
+
+    def serve(connection):
+        try:
+            with connection:
+                handle(connection)
+        except OSError:
+            pass  # the client has left, or the handshake failed as the test wants it to
+        except BaseException as error:
+            failures.append(error)
+
+    def accept():
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=serve, args=(connection,), daemon=True)
+            thread.start()
+            threads.append(thread)
+
+    accepting = threading.Thread(target=accept, daemon=True)
+    accepting.start()
+    try:
+        yield server.getsockname()[1]
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        for thread in (accepting, *threads):
+            thread.join(STOP_S)
+    assert not failures, failures
+
+
+def tls(context: ssl.SSLContext, handle: Callable[[ssl.SSLSocket], None]):
+    """A handler of TLS connections, from one of what comes through them."""
+
+    def wrapped(connection):
+        with context.wrap_socket(connection, server_side=True) as secured:
+            handle(secured)
+
+    return wrapped
+
+
+def read_request(connection: ssl.SSLSocket) -> bytes:
+    """Read a request's head and body → the head; empty if the client has closed."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(4096)
+        if not more:
+            return b""
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = 0
+    for line in head.split(b"\r\n"):
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    while len(body) < length:
+        body += connection.recv(4096)
+    return head
+
+
+def until_closed(connection: socket.socket) -> None:
+    """Say nothing until the client closes."""
+    with contextlib.suppress(OSError):
+        while connection.recv(4096):
+            pass
+
+
+def drip(connection: ssl.SSLSocket, data: bytes, pause_s: float) -> None:
+    """Send a byte at a time. The pauses are what is tested."""
+    for at in range(len(data)):
+        connection.sendall(data[at : at + 1])
+        time.sleep(pause_s)

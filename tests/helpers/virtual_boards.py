@@ -1,0 +1,159 @@
+"""A virtual board as a process of its own, for tests; and the real mpremote."""
+
+import os
+import re
+import select
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+from microdps_tools import CHECKOUT
+from microdps_tools.device import config, run
+
+START_S = 20
+TIMEOUT_S = 60
+SPREAD_S = 60  # a board whose power is back waits up to this before it connects
+AGAIN_S = 0.5
+HUNG_S = 10
+
+# `microdps virtual-board` without the imports of the other verbs, which take a while.
+VERB = """
+import argparse
+from microdps_tools.virtual_board import virtual_board
+top = argparse.ArgumentParser()
+virtual_board.add_parser(top.add_subparsers())
+args = top.parse_args()
+args.function(args)
+"""
+
+
+class VirtualBoard:
+    """`microdps virtual-board` with a flash file, from start() to stop(), kill() or the end of a
+    with statement.
+
+    port  as mpremote takes it, while it runs
+    """
+
+    def __init__(self, flash: Path, *options: str):
+        self.flash = flash
+        self._options = options
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> "VirtualBoard":
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", VERB, "virtual-board", "--flash", self.flash, *self._options],
+            cwd=CHECKOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        ready, _, _ = select.select([self.process.stdout], [], [], START_S)
+        line = self.process.stdout.readline().decode() if ready else ""
+        found = re.match(r"ready port=(\S+) flash=", line)
+        assert found, line
+        self.port = found[1]
+        return self
+
+    def kill(self) -> None:
+        """Pull the plug."""
+        self._end(self.process.kill)
+
+    def stop(self) -> None:
+        if self.process and self.process.poll() is None:
+            self._end(self.process.terminate)
+            assert self.process.returncode == 0
+
+    def _end(self, end) -> None:
+        end()
+        self.process.wait(TIMEOUT_S)
+        self.process.stdout.close()
+
+    def __enter__(self) -> "VirtualBoard":
+        return self.start()
+
+    def __exit__(self, *error) -> None:
+        self.stop()
+
+    def mpremote(self, *arguments, code: int = 0) -> str:
+        """Run the real mpremote → its output. Fails unless it ends with that code."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mpremote", "connect", self.port, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+    def copy(self, folder: Path, *names: str) -> None:
+        """Copy files and folders of a folder to the board."""
+        self.mpremote("cp", "-r", *(folder / name for name in names), ":")
+
+    def until(self, text: str, reset: bool = False, within_s: float = SPREAD_S + TIMEOUT_S) -> str:
+        """Listen to the port, after a reset on request, until that text → all that came.
+
+        Reset none that may be busy with TLS: where the Unix port is interrupted in the middle of
+        malloc(), it never goes on.
+        """
+        deadline = time.monotonic() + within_s
+        port = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
+        try:
+            termios.tcflush(port, termios.TCIOFLUSH)
+            seen = ""
+            hung = time.monotonic() + HUNG_S
+            while reset and "machine: reset" not in seen:
+                assert time.monotonic() < deadline, f"no reset within {within_s} s: {seen}"
+                if time.monotonic() > hung:  # the Unix port, after a signal at a bad moment
+                    os.close(port)
+                    self.kill()
+                    self.start()
+                    port = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
+                    hung = time.monotonic() + HUNG_S
+                # What comes while a board restarts is lost.
+                os.write(port, b"\r\x03\x02import machine; machine.reset()\r")
+                seen = heard(port, "machine: reset", AGAIN_S)
+            return listen(port, text, within_s, seen.rpartition("machine: reset")[2])
+        finally:
+            os.close(port)
+
+
+def heard(port: int, text: str, within_s: float, seen: str = "") -> str:
+    """Read from an open port until that text, or the time is over → all that came."""
+    deadline = time.monotonic() + within_s
+    while text not in seen:
+        left = deadline - time.monotonic()
+        if left < 0 or not select.select([port], [], [], left)[0]:
+            break
+        seen += os.read(port, 4096).decode(errors="replace")
+    return seen
+
+
+def listen(port: int, text: str, within_s: float = TIMEOUT_S, seen: str = "") -> str:
+    """Read from an open port until that text → all that came. Fails if it does not come."""
+    seen = heard(port, text, within_s, seen)
+    assert text in seen
+    return seen
+
+
+def configure(folder: Path, simulator, name: str, **settings) -> Path:
+    """A device's folder as `microdps config` makes it."""
+    config.write_identity(folder, simulator.device(name).parent.parent, str(simulator.root))
+    fixed = {
+        "id_scope": simulator.id_scope,
+        "registration_id": name,
+        "host": simulator.dps,
+        "interval_s": 0.05,
+        "messages": 3,
+        "wifi": {"ssid": "home", "password": "x"},
+    }
+    config.write_config(folder, fixed | settings)
+    return folder
+
+
+def device(folder: Path, simulator, name: str, **settings) -> Path:
+    """The same with the program laid into it."""
+    configure(folder, simulator, name, **settings)
+    run.lay(folder)
+    return folder

@@ -1,0 +1,267 @@
+"""microdps flash, with the real esptool against a mock of the chip's boot loader."""
+
+import fcntl
+import json
+import os
+import re
+import subprocess
+import sys
+import tty
+
+import pytest
+
+from helpers.mock_boot_loader import Mock
+from helpers.virtual_boards import VirtualBoard, configure
+from microdps_tools import boards
+from microdps_tools.board import flash, image
+from microdps_tools.boards import MEGABYTE as MB
+
+PROGRAM_AT = 0x200000
+NVS_AT, NVS_SIZE = 0x9000, 0x6000
+
+
+@pytest.fixture
+def mock(tmp_path):
+    """Make mock boards → a function."""
+    made = []
+
+    def make(chip="esp32"):
+        made.append(Mock(tmp_path / f"mock-{len(made)}", chip))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def devices(simulator, tmp_path):
+    """A folder with three devices' folders."""
+    for number in range(3):
+        name = f"flash-{number}"
+        configure(tmp_path / "devices" / name, simulator, name, interval_s=0.5)
+    return tmp_path / "devices"
+
+
+@pytest.fixture
+def run(command, tmp_path):
+    """Run `microdps flash` with a record of the test's own."""
+
+    def call(*arguments, board="ESP32_GENERIC"):
+        record = tmp_path / "flashed.jsonl"
+        return command("flash", *arguments, "--board", board, "--record", record)
+
+    call.record = lambda: [
+        json.loads(line) for line in (tmp_path / "flashed.jsonl").read_text().splitlines()
+    ]
+    return call
+
+
+def nvs_of(folder) -> bytes:
+    return image.nvs(image.device_blobs(folder), NVS_SIZE)
+
+
+def test_program_and_identity_are_flashed_read_back_and_booted(
+    simulator, devices, mock, run, tmp_path
+):
+    board, folder = mock(), devices / "flash-0"
+    done = run(board.port, "--device", folder)
+    assert (done.code, done.err) == (0, "")
+    program = image.littlefs(image.program_files(), 2 * MB, 4096)
+    total = len(program) + NVS_SIZE
+    assert re.search(rf"flash-0 is on ([0-9a-f]{{2}}:){{5}}[0-9a-f]{{2}}, {total} bytes", done.out)
+    flash_file = tmp_path / "booted" / "board.flash"
+    flash_file.parent.mkdir()
+    flash_file.write_bytes(board.read(PROGRAM_AT, len(program)).ljust(2 * MB, b"\xff"))
+    (flash_file.parent / "nvs.bin").write_bytes(board.read(NVS_AT, NVS_SIZE))
+    with VirtualBoard(flash_file) as virtual:
+        shown = virtual.until("done: 3 messages sent")
+    assert "as flash-0" in shown
+    (entry,) = run.record()
+    assert (entry["registration_id"], entry["result"]) == ("flash-0", "flashed")
+    assert entry["bytes"] == total
+    assert re.fullmatch("[0-9a-f]{40}", entry["thumbprint"])
+    assert entry["utc"].endswith("Z")
+
+
+def test_second_device_of_a_board_gets_its_identity_only(devices, mock, run):
+    """The bytes of each device after the first are those of its NVS image."""
+    board = mock()
+    run(board.port, "--device", devices / "flash-0")
+    done = run(board.port, "--device", devices / "flash-1", "--again")
+    assert f", {NVS_SIZE} bytes" in done.out
+    assert board.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-1")
+    assert run.record()[1]["bytes"] == NVS_SIZE
+
+
+def test_board_that_has_the_program_from_elsewhere_gets_its_identity_only(devices, mock, run):
+    board = mock()
+    program = image.littlefs(image.program_files(), 2 * MB, 4096)
+    path = board.folder / "program.bin"
+    path.write_bytes(program)
+    command = [sys.executable, "-m", "esptool", "--port", board.port, "write-flash"]
+    subprocess.run([*command, hex(PROGRAM_AT), path], check=True, stdout=subprocess.DEVNULL)
+    assert f", {NVS_SIZE} bytes" in run(board.port, "--device", devices / "flash-0").out
+
+
+def test_several_ports_at_once_and_the_next_run_goes_on(devices, mock, run):
+    first, second = mock(), mock()
+    done = run(first.port, second.port, "--devices", devices)
+    assert done.code == 0, done.err
+    names = [re.search(r": (flash-\d) is on", line)[1] for line in done.out.splitlines()]
+    assert names == ["flash-0", "flash-1"]
+    assert first.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-0")
+    assert second.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-1")
+    done = run(first.port, second.port, "--devices", devices, "--again")
+    assert [line.split()[1] for line in done.out.splitlines()] == ["flash-2"]
+    done = run(first.port, "--devices", devices)
+    assert "all devices have their boards" in done.out
+
+
+def test_one_port_that_fails_does_not_stop_the_others(devices, mock, run):
+    board = mock()
+    done = run("socket://127.0.0.1:1", board.port, "--devices", devices)
+    assert done.code == 1
+    assert "socket://127.0.0.1:1" in done.err
+    assert "flash-1 is on" in done.out
+    results = {entry["registration_id"]: entry["result"] for entry in run.record()}
+    assert results["flash-1"] == "flashed"
+    assert results["flash-0"] != "flashed"
+    done = run(board.port, "--devices", devices, "--again")
+    assert "flash-0 is on" in done.out
+
+
+def test_board_that_is_another_device_is_refused(devices, mock, run):
+    board = mock()
+    run(board.port, "--device", devices / "flash-0")
+    refusal = run(board.port, "--device", devices / "flash-1").refusal
+    assert "is flash-0 already" in refusal
+    assert board.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-0")
+    assert run(board.port, "--device", devices / "flash-0").code == 0
+
+
+def test_wrong_chip_is_refused_and_nothing_written(devices, mock, run):
+    board = mock("esp32c3")
+    refusal = run(board.port, "--device", devices / "flash-0").refusal
+    assert "has an ESP32-C3" in refusal
+    assert "--board" in refusal
+    assert set(board.read(NVS_AT, NVS_SIZE)) == {0xFF}
+
+
+def test_esp32c3(devices, mock, run):
+    board = mock("esp32c3")
+    done = run(board.port, "--device", devices / "flash-0", board="ESP32_GENERIC_C3")
+    assert done.code == 0, done.err
+    assert board.read(NVS_AT, NVS_SIZE) == nvs_of(devices / "flash-0")
+
+
+def test_flash_that_is_too_small(devices, mock, run):
+    """Up to MicroPython 1.25, an ESP32-S3's file system wants 8 MB; the mock has 4."""
+    board = mock("esp32s3")
+    given = ["--device", devices / "flash-0", "--micropython", "1.25.0"]
+    refusal = run(board.port, *given, board="ESP32_GENERIC_S3").refusal
+    assert "is too small for MicroPython 1.25.0" in refusal
+    assert "1.26 or newer" in refusal
+    assert set(board.read(NVS_AT, NVS_SIZE)) == {0xFF}
+    assert run(board.port, *given[:2], board="ESP32_GENERIC_S3").code == 0
+
+
+def test_keys_are_deleted_once_a_board_has_them(devices, mock, run):
+    board, key = mock(), devices / "flash-0" / "identity" / "a" / "key.der"
+    run("socket://127.0.0.1:1", "--device", devices / "flash-0", "--delete-keys")
+    assert key.exists()
+    assert run(board.port, "--device", devices / "flash-0", "--delete-keys").code == 0
+    assert not key.exists()
+
+
+# pyserial does not close a socket whose other end has gone.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_cable_pulled_in_the_middle(devices, mock, run, monkeypatch):
+    """The board ends while it is written; a second run finishes the job."""
+    board = mock()
+    write = flash.Loader.write
+
+    def pull(loader, parts):
+        board.process.kill()
+        board.process.wait()
+        write(loader, parts)
+
+    monkeypatch.setattr(flash.Loader, "write", pull)
+    refusal = run(board.port, "--device", devices / "flash-0").refusal
+    assert "broke off" in refusal
+    assert "flash again" in refusal
+    monkeypatch.undo()
+    assert run(mock().port, "--device", devices / "flash-0").code == 0
+    assert [entry["result"] == "flashed" for entry in run.record()] == [False, True]
+
+
+def test_port_that_is_none(devices, run):
+    assert "is no port" in run("/dev/ttyNOWHERE0", "--device", devices / "flash-0").refusal
+
+
+def test_port_that_is_used_by_another_program(devices, run):
+    here, there = os.openpty()
+    try:
+        fcntl.flock(there, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert "used by another" in run(os.ttyname(there), "--device", devices / "flash-0").refusal
+    finally:
+        os.close(here)
+        os.close(there)
+
+
+def test_no_board_at_the_port(devices, run):
+    """A port, and nothing at its other end."""
+    here, there = os.openpty()
+    try:
+        tty.setraw(there)
+        done = run(os.ttyname(there), "--device", devices / "flash-0")
+        assert (done.code, done.out) == (1, "")
+        assert "no board answers" in done.err
+    finally:
+        os.close(here)
+        os.close(there)
+
+
+def test_device_that_a_board_could_not_use_is_found_before(devices, mock, run):
+    (devices / "flash-0" / "identity" / "a" / "cert.der").write_bytes(b"x")
+    board = mock()
+    assert "microdps check" in run(board.port, "--device", devices / "flash-0").refusal
+    assert set(board.read(NVS_AT, NVS_SIZE)) == {0xFF}
+
+
+def test_wrong_usage(devices, run, tmp_path):
+    assert "one port" in run("a", "b", "--device", devices / "flash-0").refusal
+    assert "has no devices' folders" in run("a", "--devices", tmp_path / "none").refusal
+    assert "there is no board" in run("a", "--device", devices / "flash-0", board="X").refusal
+    assert run("a").code == 2
+
+
+def test_record_that_was_cut_off_is_read_and_one_that_is_none_is_told(tmp_path):
+    path = tmp_path / "record.jsonl"
+    record = flash.Record(path)
+    entry = flash.Entry("2026-11-26T00:00:00Z", "a", "m", "t", "p", 1, "flashed")
+    record.add(entry)
+    path.write_text(path.read_text() + '{"utc": "2026')
+    again = flash.Record(path)
+    assert again.done() == {"a"}
+    again.add(entry)
+    assert len(flash.Record(path).entries) == 2
+    path.write_text("no record\n" + path.read_text())
+    with pytest.raises(flash.ToolError, match="line 1, is no record"):
+        flash.Record(path)
+
+
+def test_fetch_without_mpflash_says_what_to_do(devices, run, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    refusal = run("a", "--device", devices / "flash-0", "--fetch", "1.27.0").refusal
+    assert "pip install mpflash" in refusal
+
+
+def test_fetch_asks_mpflash_for_the_board(tmp_path, monkeypatch):
+    """A stand-in for mpflash, which needs the internet."""
+    script = tmp_path / "mpflash"
+    script.write_text('#!/bin/sh\nprintf x > "$MPFLASH_FIRMWARE/$5-v$3.bin"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    found = flash.fetch("1.27.0", boards.load("ESP32_GENERIC-SPIRAM"), tmp_path / "got")
+    assert found.name == "ESP32_GENERIC-SPIRAM-v1.27.0.bin"

@@ -1,0 +1,124 @@
+"""microdps status and reset: of a folder, and of a board at a serial port by the real mpremote."""
+
+import contextlib
+import json
+import os
+import pty
+import subprocess
+import termios
+import threading
+import tty
+
+import pytest
+
+from microdps_tools import interpreter
+from microdps_tools.__main__ import main
+from microdps_tools.device import config, run
+
+
+@pytest.fixture
+def folder(simulator, tmp_path, request):
+    """A device's folder that has been provisioned and has sent a message."""
+    name = f"status-{request.node.name[:20].replace('_', '-').strip('-')}"
+    made = tmp_path / "board"
+    config.write_identity(made, simulator.device(name).parent.parent, str(simulator.root))
+    settings = {
+        "id_scope": simulator.id_scope,
+        "registration_id": name,
+        "host": simulator.dps,
+        "messages": 1,
+    }
+    config.write_config(made, settings)
+    assert run.run(made, interpreter.micropython()) == 0
+    errors = [
+        {
+            "utc": "2026-11-24 03:00:00",
+            "code": 401002,
+            "where": "dps",
+            "tracking_id": "8ad0463c",
+            "count": 3,
+        }
+    ]
+    (made / "errors.json").write_text(json.dumps(errors))
+    return made
+
+
+@pytest.fixture
+def port(folder):
+    """A serial port with MicroPython's REPL behind it, the folder as its file system."""
+    repl, repl_end = pty.openpty()
+    serial, serial_end = pty.openpty()
+    for end in (repl_end, serial_end):
+        tty.setraw(end, termios.TCSANOW)
+    process = subprocess.Popen(
+        interpreter.micropython().command,
+        cwd=folder,
+        stdin=repl_end,
+        stdout=repl_end,
+        stderr=repl_end,
+        env={**os.environ, "MICROPYPATH": f"{folder}:.frozen"},
+    )
+    os.close(repl_end)
+
+    def copy(source, target):
+        with contextlib.suppress(OSError):
+            while data := os.read(source, 4096):
+                os.write(target, data)
+
+    threads = [
+        threading.Thread(target=copy, args=pair, daemon=True)
+        for pair in ((repl, serial), (serial, repl))
+    ]
+    for thread in threads:
+        thread.start()
+    yield os.ttyname(serial_end)
+    process.kill()
+    process.wait()
+    os.close(serial_end)
+    for thread in threads:
+        thread.join(10)
+    os.close(repl)
+    os.close(serial)
+
+
+@pytest.mark.parametrize("where", ["folder", "port"])
+def test_status_shows_what_the_engineer_needs(where, request, folder, simulator, capsys):
+    target = str(request.getfixturevalue(where))
+    capsys.readouterr()
+    assert main(["status", target]) == 0
+    shown = capsys.readouterr().out
+    assert "firmware: MicroPython " in shown
+    assert "clock: 20" in shown
+    assert f"device: {simulator.id_scope}/status-" in shown
+    assert f"assigned to {simulator.hub} as status-" in shown
+    assert "certificate: until 20" in shown
+    assert "2026-11-24 03:00:00 UTC  401002  dps  8ad0463c  3 times" in shown
+
+
+@pytest.mark.parametrize("where", ["folder", "port"])
+def test_reset_forgets_the_assignment_and_the_errors(where, request, folder, capsys):
+    target = str(request.getfixturevalue(where))
+    assert main(["reset", target]) == 0
+    assert not (folder / "state.json").exists()
+    assert not (folder / "errors.json").exists()
+    capsys.readouterr()
+    assert main(["status", target]) == 0
+    shown = capsys.readouterr().out
+    assert "assigned: not yet" in shown
+    assert "errors: 0" in shown
+
+
+def test_port_that_is_not_there(capsys):
+    assert main(["status", "/dev/no-such-port"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("microdps: /dev/no-such-port did not answer")
+    assert "Traceback" not in shown
+
+
+def test_what_is_broken_is_said_and_the_rest_is_shown(folder, capsys):
+    (folder / "identity" / "a" / "cert.der").unlink()
+    capsys.readouterr()
+    assert main(["status", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "error: identity/a/cert.der: the file is missing" in shown
+    assert "errors: 1" in shown

@@ -1,0 +1,124 @@
+"""check: each thing that would fail on a board has its line."""
+
+import datetime
+
+import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from microdps_tools.certs import making as certs
+from microdps_tools.device import config
+
+NAME = "device-01"
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Write a device's folder → the folder. What is given differs from a right one."""
+    root = certs.issue("root", ca=True, days=3650)
+    intermediate = certs.issue("intermediate", root, ca=True, days=3650)
+    (tmp_path / "intermediate.pem").write_bytes(certs.pem(intermediate.cert))
+    (tmp_path / "root.pem").write_bytes(certs.pem(root.cert))
+
+    def write(name=NAME, issuers=(intermediate.cert,), settings=(), **issued):
+        folder = tmp_path / "device"
+        pair = certs.issue(name, intermediate, **issued)
+        certs.write_new(tmp_path / "made", certs.device_files(pair, list(issuers)), force=True)
+        config.write_identity(folder, tmp_path / "made", "azure")
+        given = {"id_scope": "0ne00111111", "registration_id": NAME} | dict(settings)
+        config.write_config(folder, given)
+        return folder
+
+    write.root = root.cert
+    write.intermediate = tmp_path / "intermediate.pem"
+    write.root_file = tmp_path / "root.pem"
+    return write
+
+
+def test_right_folder(command, make):
+    folder = make()
+    done = command("check", folder, "--enrolled", make.intermediate)
+    assert (done.code, done.out) == (0, f"{folder}: a board can use this\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"name": "somebody-else"}, "common name is 'somebody-else', the registration ID"),
+        ({"usage": ExtendedKeyUsageOID.SERVER_AUTH}, "has no clientAuth"),
+        ({"start": NOW + datetime.timedelta(days=2)}, "CN=device-01 is valid from"),
+        ({"start": NOW - datetime.timedelta(days=40), "days": 30}, "CN=device-01 has expired on"),
+    ],
+)
+def test_certificate_that_dps_would_refuse(command, make, given, text):
+    done = command("check", make(**given))
+    assert done.code == 1
+    (line,) = done.out.splitlines()
+    assert line.startswith("error: ") and text in line
+
+
+def test_notes_do_not_fail(command, make):
+    done = command("check", make(key_type="rsa-2048", days=10))
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert "an RSA key of 2048 bits costs a board seconds" in lines[0]
+    assert "CN=device-01 expires on" in lines[1]
+    assert all(line.startswith("note: ") for line in lines[:2])
+
+
+def test_chain_in_the_wrong_order(command, make):
+    done = command("check", make(issuers=(make.root,)))
+    assert done.code == 1
+    assert "is not signed by CN=root" in done.out
+
+
+def test_chain_that_does_not_reach_the_enrolled_certificate(command, make):
+    done = command("check", make(), "--enrolled", make.root_file)
+    assert done.code == 1
+    assert "DPS refuses that with 401002" in done.out
+
+
+def test_roots_that_azure_does_not_lead_to(command, make):
+    folder = make()
+    (folder / "identity" / "a" / "roots.der").write_bytes(certs.der(make.root))
+    done = command("check", folder)
+    assert done.code == 1
+    assert "microdps config --roots azure" in done.out
+    make(settings={"host": "localhost:8443"})
+    (folder / "identity" / "a" / "roots.der").write_bytes(certs.der(make.root))
+    assert command("check", folder).code == 0
+
+
+def test_what_is_missing_or_no_key_of_this_certificate(command, make):
+    folder = make()
+    (folder / "config.json").unlink()
+    pair = certs.issue("another")
+    (folder / "identity" / "a" / "key.der").write_bytes(certs.key_der(pair))
+    done = command("check", folder)
+    assert done.code == 1
+    first, second = done.out.splitlines()
+    assert "config.json" in first
+    assert "the key is not the certificate's own" in second
+
+
+def test_extension_that_cannot_be_read_is_a_finding(command, make):
+    path = make() / "identity" / "a" / "cert.der"
+    usage = b"\x55\x1d\x25\x04\x0c\x30"  # extendedKeyUsage, and the SEQUENCE in it
+    data = path.read_bytes()
+    assert usage in data
+    path.write_bytes(data.replace(usage, usage[:-1] + b"\x31", 1))
+    done = command("check", path.parents[2])
+    assert done.code == 1
+    assert "the certificate's extensions cannot be read" in done.out
+
+
+def test_board_needs_wifi_and_time_for_rsa(command, make):
+    folder = make(key_type="rsa-4096")
+    done = command("check", folder, "--board", "ESP32_GENERIC")
+    assert done.code == 1
+    assert "config.json has no wifi" in done.out
+    wifi = {"wifi": {"ssid": "home", "password": "x"}}
+    done = command("check", make(key_type="rsa-4096", settings=wifi), "--board", "ESP32_GENERIC")
+    assert done.code == 0
+    assert "an RSA key of 4096 bits costs up to 1.9 s on ESP32_GENERIC" in done.out
+    assert "there is no board" in command("check", folder, "--board", "ESP8266").refusal

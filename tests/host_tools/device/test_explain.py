@@ -1,0 +1,32 @@
+"""microdps explain: the device's own table, from the command line."""
+
+import pytest
+
+from microdps import advice
+from microdps_tools.__main__ import main
+
+
+@pytest.mark.parametrize("code", advice.TABLE)
+def test_every_code_of_the_device_is_explained(code, capsys):
+    assert main(["explain", str(code)]) == 0
+    shown = capsys.readouterr().out
+    happened, check = advice.TABLE[code]
+    assert shown == f"{code}: {happened}.\nCheck {check}.\n"
+
+
+def test_azures_401002_names_its_causes(capsys):
+    assert main(["explain", "401002"]) == 0
+    shown = capsys.readouterr().out
+    for cause in ("CN", "dates", "issuer", "enrollment", "ID scope"):
+        assert cause in shown
+
+
+def test_code_of_azures_that_is_not_in_the_table_is_explained_by_its_status(capsys):
+    assert main(["explain", "503001"]) == 0
+    assert "the service has an error" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", ["nonsense", "12", "9999999"])
+def test_no_code_at_all(code, capsys):
+    assert main(["explain", code]) == 1
+    assert f"there is no error code '{code}'" in capsys.readouterr().err

@@ -1,0 +1,148 @@
+"""Which hub a device gets, over HTTPS with three hubs, and what registering again makes of it."""
+
+import dataclasses
+import functools
+import re
+
+import pytest
+import requests
+
+from conftest import enrolled, start_simulator
+from helpers.by_hand import Device
+from microdps_tools.certs import making as certs
+from microdps_tools.demo import demo
+
+HUBS = 3
+MIGRATE = {"updateHubAssignment": True, "migrateDeviceData": True}
+RESET = {"updateHubAssignment": True, "migrateDeviceData": False}
+NEVER = {"updateHubAssignment": False, "migrateDeviceData": False}
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory):
+    """One with three hubs, and an enrollment group."""
+    folder = tmp_path_factory.mktemp("three-hubs")
+    with start_simulator(folder, f"--hubs={HUBS}") as at:
+        yield enrolled(folder, at)
+
+
+@pytest.fixture(scope="module")
+def hubs(simulator):
+    """Their hosts, as the simulator said them when it was ready."""
+    ready = (simulator.state / "simulator.log").read_text()
+    hosts = re.findall(r" hub=https://(\S+)", ready)
+    assert len(set(hosts)) == HUBS
+    assert hosts[0] == simulator.hub
+    return hosts
+
+
+def change(rest, **changes) -> requests.Response:
+    """Give the group a policy."""
+    pem = certs.pem(rest.simulator.intermediate.cert).decode()
+    x509 = {"signingCertificates": {"primary": {"certificate": pem}}}
+    attestation = {"type": "x509", "x509": x509}
+    record = {"enrollmentGroupId": "group-01", "attestation": attestation, **changes}
+    return rest("PUT", "enrollmentGroups/group-01", record, headers={"If-Match": "*"})
+
+
+@pytest.fixture
+def group(rest):
+    """change() of the three hubs' simulator, undone at the end."""
+    yield functools.partial(change, rest)
+    assert change(rest).status_code == 200
+
+
+def device(simulator, name):
+    return Device(simulator, name, simulator.device(name).parent.parent)
+
+
+def told(operation) -> tuple[str, str]:
+    state = operation["registrationState"]
+    return state["assignedHub"], state["substatus"]
+
+
+def test_hashed_spreads_devices_and_stays_the_same(simulator, hubs):
+    devices = [device(simulator, f"hashed-{number}") for number in range(24)]
+    first = [told(one.provision()) for one in devices]
+    assert {hub for hub, _ in first} == set(hubs)
+    assert {why for _, why in first} == {"initialAssignment"}
+    assert [told(one.provision()) for one in devices] == first
+
+
+def test_static_and_the_list_of_hubs(simulator, hubs, group):
+    one = device(simulator, "static-01")
+    for hub in hubs:
+        assert group(allocationPolicy="static", iotHubs=[hub]).status_code == 200
+        assert told(one.provision())[0] == hub
+    assert group(allocationPolicy="hashed", iotHubs=hubs[:1]).status_code == 200
+    for number in range(6):
+        assert told(device(simulator, f"listed-{number}").provision())[0] == hubs[0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "substatus"), [(MIGRATE, "deviceDataMigrated"), (RESET, "deviceDataReset")]
+)
+def test_device_that_moves(simulator, hubs, group, policy, substatus):
+    one = device(simulator, f"moves-{substatus.lower()}")
+    group(allocationPolicy="static", iotHubs=[hubs[0]], reprovisionPolicy=policy)
+    assert told(one.provision()) == (hubs[0], "initialAssignment")
+    assert one.send(hub=hubs[0]).status_code == 204
+    assert one.send(hub=hubs[1]).status_code == 401
+    group(allocationPolicy="static", iotHubs=[hubs[1]], reprovisionPolicy=policy)
+    assert told(one.provision()) == (hubs[1], substatus)
+    assert one.send(hub=hubs[0]).status_code == 401
+    assert one.send(hub=hubs[1]).status_code == 204
+    assert told(one.provision()) == (hubs[1], substatus)
+    group(allocationPolicy="static", iotHubs=[hubs[0]], reprovisionPolicy=policy)
+    assert told(one.provision()) == (hubs[0], "reprovisionedToInitialAssignment")
+
+
+def test_never_stays_where_it_is(simulator, hubs, group):
+    one = device(simulator, "never-01")
+    group(allocationPolicy="static", iotHubs=[hubs[2]])
+    assert told(one.provision()) == (hubs[2], "initialAssignment")
+    group(allocationPolicy="static", iotHubs=[hubs[0]], reprovisionPolicy=NEVER)
+    assert told(one.provision()) == (hubs[2], "initialAssignment")
+    assert one.send(hub=hubs[2]).status_code == 204
+
+
+def test_migration_stays_assigning_until_it_is_done(tmp_path):
+    with start_simulator(tmp_path, "--assign-after=60") as at:
+        one = device(enrolled(tmp_path, at), "slow-01")
+        assert one.provision()["status"] == "assigning"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"allocationPolicy": "custom"},
+        {"allocationPolicy": "nearest"},
+        {"allocationPolicy": 7},
+        {"allocationPolicy": "static"},
+        {"iotHubs": ["nowhere.azure-devices.net"]},
+        {"iotHubs": "localhost"},
+        {"iotHubs": [7]},
+        {"iotHubHostName": "nowhere.azure-devices.net"},
+        {"reprovisionPolicy": 7},
+        {"reprovisionPolicy": {"updateHubAssignment": "yes"}},
+    ],
+)
+def test_policy_that_is_none_is_refused(group, changes):
+    answer = group(**changes)
+    assert (answer.status_code, answer.json()["errorCode"]) == (400, 400004)
+
+
+def test_hub_that_is_linked_no_more(rest, tmp_path):
+    """After a restart with other hubs: 400208, and a status of 200."""
+    state = tmp_path / "state"
+    with start_simulator(tmp_path, "--hubs=2") as at:
+        running = enrolled(tmp_path, at)
+        second = re.findall(r" hub=https://(\S+)", (state / "simulator.log").read_text())[1]
+        answer = change(type(rest)(running), allocationPolicy="static", iotHubs=[second])
+        assert answer.status_code == 200
+        one = device(running, "linked-01")
+        assert one.provision()["status"] == "assigned"
+    with demo.simulator(state, "--assign-after=0") as at:
+        one.simulator = dataclasses.replace(running, dps=at["dps"], hub=at["hub"])
+        failed = one.provision()
+        assert (failed["status"], failed["registrationState"]["errorCode"]) == ("failed", 400208)

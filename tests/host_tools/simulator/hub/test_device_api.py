@@ -1,0 +1,182 @@
+"""The simulated hub's device API over real HTTPS."""
+
+import re
+import subprocess
+
+import pytest
+
+from helpers.by_hand import BODY, HUB_API, TIMEOUT_S, Device
+from microdps_tools.certs import making as certs
+from microdps_tools.enroll import service_api as enroll
+from microdps_tools.simulator.hub import device_api as hub
+
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
+@pytest.fixture
+def name(request):
+    """A registration ID for each test."""
+    return f"hub-{re.sub('[^a-z0-9]+', '-', request.node.name.lower())[-50:]}-0"
+
+
+@pytest.fixture
+def make(simulator):
+    """A device of the enrolled group, not provisioned."""
+    return lambda name: Device(simulator, name, simulator.device(name).parent.parent)
+
+
+@pytest.fixture
+def device(make, name):
+    """A device of the enrolled group, provisioned."""
+    device = make(name)
+    device.provision()
+    return device
+
+
+def refused(answer, status: int, error: str, message: str) -> None:
+    """An error answer in the legacy shape, as azure-iot-sdk-c#1789 shows it."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert list(body) == ["Message", "ExceptionMessage"]
+    assert body["Message"] == f"ErrorCode:{error};{message}"
+    tracking_id = answer.headers["x-ms-request-id"]
+    assert re.fullmatch(UUID, tracking_id)
+    assert body["ExceptionMessage"].startswith(f"Tracking ID:{tracking_id}-TimeStamp:20")
+    assert answer.headers["iothub-errorcode"] == error
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert answer.headers["server"] == "Microsoft-HTTPAPI/2.0"
+
+
+def unauthorized(answer) -> None:
+    refused(answer, 401, "IotHubUnauthorizedAccess", "Unauthorized")
+
+
+def test_message_is_accepted_and_kept(device):
+    answer = device.send(
+        headers={
+            "Content-Type": "application/json",
+            "Content-Encoding": "utf-8",
+            "iothub-app-Level": "High",
+            "X-Other": "not kept",
+        }
+    )
+    assert (answer.status_code, answer.content) == (204, b"")
+    headers = {key.lower(): value for key, value in answer.headers.items()}
+    assert headers.pop("date")
+    assert re.fullmatch(UUID, headers.pop("x-ms-request-id"))
+    assert headers == {
+        "content-length": "0",
+        "vary": "Origin",
+        "server": "Microsoft-HTTPAPI/2.0",
+    }
+    properties = {
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "iothub-app-level": "High",
+    }
+    assert device.messages() == [(properties, BODY)]
+
+
+def test_messages_stay_in_their_order_and_any_bytes_are_a_body(device):
+    bodies = [b"", bytes(range(256)), b"x" * (256 * 1024)]
+    for body in bodies:
+        assert device.send(data=body).status_code == 204
+    assert [body for _, body in device.messages()] == bodies
+
+
+@pytest.mark.parametrize("version", hub.VERSIONS)
+def test_every_published_version(device, version):
+    assert device.send(version=version).status_code == 204
+
+
+def test_device_that_was_not_provisioned(make, name):
+    device = make(name)
+    unauthorized(device.send())
+    device.provision()
+    assert device.send().status_code == 204
+    assert len(device.messages()) == 1
+
+
+def test_certificate_of_another_device(make, device, name):
+    other = make(f"{name}1")
+    other.provision()
+    unauthorized(other.send(device.name))
+    assert device.messages() == []
+    assert other.send().status_code == 204
+
+
+def test_no_certificate(device):
+    unauthorized(device.send(cert=None))
+    assert device.messages() == []
+
+
+def test_leaf_without_its_issuer(device):
+    key = device.cert[1]
+    unauthorized(device.send(cert=(key.parent / "cert.pem", key)))
+
+
+def test_new_certificate_of_the_same_issuer(simulator, device):
+    """A hub knows a group's device by its issuer, so a renewed certificate is as good."""
+    simulator.device(device.name)
+    assert device.send().status_code == 204
+
+
+def test_individual_is_known_by_its_certificate(simulator, name, tmp_path):
+    folder = certs.self_signed(name, tmp_path, "ec-p256", 30, False)
+    enroll.individual(simulator.service, name, folder / "cert.pem", "thermometer-8")
+    device = Device(simulator, name, folder)
+    device.provision()
+    unauthorized(device.send())
+    assert device.send("thermometer-8").status_code == 204
+    assert len(device.messages("thermometer-8")) == 1
+    # The device ID is case-sensitive, the registration ID is not.
+    unauthorized(device.send("Thermometer-8"))
+    certs.self_signed(name, tmp_path, "ec-p256", 30, force=True)
+    unauthorized(device.send("thermometer-8"))
+
+
+@pytest.mark.parametrize(
+    "path", ["", "devices", "devices/{}/messages", "devices/{}/messages/events/", "twins/{}"]
+)
+def test_unknown_path(device, path):
+    answer = device.send(path=path.format(device.name))
+    refused(answer, 404, "ResourceNotFound", "Resource not found")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_wrong_method(device, method):
+    refused(device.send(method=method), 405, "MethodNotAllowed", "Method not allowed")
+    assert device.messages() == []
+
+
+@pytest.mark.parametrize("version", ["", "2021-06-01"])
+def test_api_version_that_is_not_supported(device, version):
+    answer = device.send(version=version)
+    refused(answer, 400, "ArgumentInvalid", "The api-version is not supported")
+    assert device.messages() == []
+
+
+def test_body_over_256_kb(device):
+    answer = device.send(data=b"x" * (256 * 1024 + 1))
+    refused(answer, 413, "MessageTooLarge", "The request body is too large.")
+    assert device.messages() == []
+
+
+def test_too_large_body_of_a_stranger_is_unauthorized(make, name):
+    unauthorized(make(name).send(data=b"x" * (256 * 1024 + 1)))
+
+
+def test_hub_that_asks_late_accepts_a_client_that_renegotiates(late_simulator, name):
+    """curl does, by OpenSSL."""
+    device = Device(late_simulator, name, late_simulator.device(name).parent.parent)
+    device.provision()
+    cert, key = device.cert
+    done = subprocess.run(
+        ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", late_simulator.root]
+        + ["--cert", cert, "--key", key, "--tls-max", "1.2", "-d", BODY]
+        + [f"https://{late_simulator.hub}/devices/{name}/messages/events?api-version={HUB_API}"],
+        capture_output=True,
+        timeout=TIMEOUT_S,
+    )
+    assert (done.stdout, done.stderr) == (b"204", b"")
+    assert [body for _, body in device.messages()] == [BODY]

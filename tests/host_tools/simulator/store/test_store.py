@@ -1,0 +1,167 @@
+"""What the simulator knows outlives it."""
+
+import contextlib
+import dataclasses
+import re
+
+import pytest
+import requests
+
+from conftest import Simulator, enrolled, start_simulator
+from microdps_tools.demo import demo
+from microdps_tools.simulator.store.store import Store
+
+RECORD = {"registrationId": "Device-01", "deviceId": "ä"}
+
+
+@pytest.fixture
+def reopened(tmp_path):
+    """Open the store of one folder anew, each time as a restart does → Store."""
+    with contextlib.ExitStack() as stack:
+        yield lambda: stack.enter_context(contextlib.closing(Store(tmp_path / "state")))
+
+
+def test_settings_stay_as_they_were_made(reopened):
+    store = reopened()
+    id_scope, key = store.id_scope, store.service_key
+    assert re.fullmatch(r"0ne\d{8}", id_scope)
+    assert len(key) == 44
+    assert (store.id_scope, store.service_key) == (id_scope, key)
+    store.close()
+    assert (reopened().id_scope, reopened().service_key) == (id_scope, key)
+
+
+def test_two_simulators_have_nothing_in_common(tmp_path):
+    with (
+        contextlib.closing(Store(tmp_path / "a")) as a,
+        contextlib.closing(Store(tmp_path / "b")) as b,
+    ):
+        assert a.id_scope != b.id_scope
+        assert a.service_key != b.service_key
+
+
+def test_setting_that_is_set_wins(reopened):
+    store = reopened()
+    store.set("id_scope", "0ne00111111")
+    store.close()
+    assert reopened().id_scope == "0ne00111111"
+
+
+def test_everything_is_there_after_a_restart(reopened):
+    store = reopened()
+    store.put_enrollment("individual", "Device-01", RECORD, ["AA", "BB"])
+    store.put_registration("Device-01", "5.op", RECORD, ["AA"])
+    store.put_device("Hub:1", "ä", RECORD)
+    store.add_message("Hub:1", "ä", {"content-type": "x"}, b"\0\xff")
+    store.add_requests([("dps", "PUT", "/x", 202, ("Device-01",), "")])
+    store.close()
+    store = reopened()
+    assert store.enrollment("individual", "dEVICE-01") == RECORD
+    assert store.enrolled("AA") == store.enrolled("BB") == ("individual", "device-01")
+    operation, _, record, chain = store.registration("dEVICE-01")
+    assert (operation, record, chain) == ("5.op", RECORD, ["AA"])
+    assert store.device("hUB:1", "ä") == RECORD
+    assert list(store.messages()) == [("hub:1", "ä", {"content-type": "x"}, b"\0\xff")]
+    (request,) = store.requests()
+    assert request.pop("at") > 0
+    assert request == {
+        "service": "dps",
+        "method": "PUT",
+        "path": "/x",
+        "status": 202,
+        "chain": ["Device-01"],
+        "error": "",
+    }
+
+
+def test_what_was_never_there(reopened):
+    store = reopened()
+    assert store.enrollment("individual", "x") is None
+    assert store.enrolled("x") is None
+    assert store.registration("x") is None
+    assert store.device("hub", "x") is None
+    assert list(store.messages()) == store.requests() == []
+
+
+def test_device_ids_are_case_sensitive(reopened):
+    store = reopened()
+    store.put_device("hub", "a", RECORD)
+    assert store.device("hub", "A") is None
+
+
+def test_individual_and_group_of_the_same_name_are_two(reopened):
+    store = reopened()
+    store.put_enrollment("individual", "x", {"n": 1}, ["AA"])
+    store.put_enrollment("group", "x", {"n": 2}, ["BB"])
+    assert store.enrollment("individual", "x") == {"n": 1}
+    assert store.enrolled("AA") == ("individual", "x")
+    assert store.enrolled("BB") == ("group", "x")
+
+
+def test_replaced_enrollment_gives_its_certificates_up(reopened):
+    store = reopened()
+    store.put_enrollment("individual", "x", {"n": 1}, ["AA", "BB"])
+    store.put_enrollment("individual", "X", {"n": 2}, ["BB", "CC"])
+    assert store.enrollment("individual", "x") == {"n": 2}
+    assert store.enrolled("AA") is None
+    assert store.enrolled("BB") == store.enrolled("CC") == ("individual", "x")
+
+
+def test_messages_are_in_the_order_of_acceptance(reopened):
+    store = reopened()
+    for i in range(20):
+        store.add_message("hub", f"d{i % 3}", {}, b"%d" % i)
+    assert [body for *_, body in store.messages()] == [b"%d" % i for i in range(20)]
+
+
+def test_database_is_for_its_owner_only(reopened, tmp_path):
+    reopened().id_scope  # noqa: B018  a write, so that SQLite makes its journal as well
+    folder = tmp_path / "state"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert modes == dict.fromkeys(("simulator.db", "simulator.db-wal", "simulator.db-shm"), 0o600)
+
+
+def _send(simulator: Simulator, name: str) -> None:
+    """Register a device and send a message, by hand."""
+    folder = simulator.folder / "devices" / name
+    options = {
+        "cert": (folder / "full-chain.pem", folder / "key.pem"),
+        "verify": str(simulator.root),
+    }
+    base = f"https://{simulator.dps}/{simulator.id_scope}/registrations/{name}"
+    answer = requests.put(f"{base}/register?api-version=2021-06-01", timeout=20, **options)
+    assert answer.status_code == 202
+    url = f"https://{simulator.hub}/devices/{name}/messages/events?api-version=2020-03-13"
+    assert requests.post(url, data=b"hello", timeout=20, **options).status_code == 204
+
+
+def test_restarted_simulator_forgets_nothing(tmp_path):
+    with start_simulator(tmp_path) as at:
+        first = enrolled(tmp_path, at)
+        first.device("device-01")
+        _send(first, "device-01")
+    kept = {name: (first.state / name).read_bytes() for name in ("root.cert.pem", "root.key.pem")}
+    key = (first.state / "connection-string.key.txt").read_text().partition(";")[2]
+    with demo.simulator(tmp_path / "state") as at:
+        again = dataclasses.replace(
+            first, dps=at["dps"], hub=at["hub"], page=at["page"], id_scope=at["id_scope"]
+        )
+        assert (again.id_scope, at["root"]) == (first.id_scope, str(first.root))
+        assert (again.state / "connection-string.key.txt").read_text().endswith(key)
+        _send(again, "device-01")  # the group's enrollment is there, and the root the same
+    assert kept == {name: (first.state / name).read_bytes() for name in kept}
+    with contextlib.closing(Store(first.state)) as store:
+        assert [m[1:] for m in store.messages()] == [("device-01", {}, b"hello")] * 2
+
+
+def test_simulators_files_are_for_their_owner_only(tmp_path):
+    with demo.simulator(tmp_path / "state") as at:
+        assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+        secret = [
+            *("connection-string.key.txt", "root.key.pem"),
+            *("simulator.db", "simulator.db-wal", "simulator.db-shm"),
+        ]
+        modes = {name: (tmp_path / "state" / name).stat().st_mode & 0o777 for name in secret}
+        assert modes == dict.fromkeys(secret, 0o600)
+        assert at["root"] == str(tmp_path / "state" / "root.cert.pem")
