@@ -68,8 +68,8 @@ def test_every_microdps_command_is_right_usage():
 def test_the_steps_on_this_machine_lead_to_messages(tmp_path):
     """As a person would: one terminal for the simulator, one for the rest."""
     simulate, steps = blocks(README, "sh")[1:3]
-    ports = Settings(tmp_path).dps_port, Settings(tmp_path).hub_port
-    for port in ports:
+    settings = Settings(tmp_path)
+    for port in (settings.dps_port, settings.hub_port, settings.page_port):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 pytest.skip(f"port {port} is in use on this machine")

@@ -119,7 +119,8 @@ def test_device_errors_are_told_like_the_tools(command, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_signal_ends_the_simulator_and_frees_its_ports(tmp_path, number):
-    command = [*MODULE, "simulate", "--state", str(tmp_path), "--dps-port=0", "--hub-port=0"]
+    command = [*MODULE, "simulate", "--state", str(tmp_path)]
+    command += ["--dps-port=0", "--hub-port=0", "--page-port=0"]
     with subprocess.Popen(
         command,
         cwd=CHECKOUT,
@@ -185,7 +186,7 @@ def test_state_that_is_no_database(tmp_path):
 def test_simulator_goes_on_when_the_reader_of_its_output_has_left(tmp_path):
     command = [sys.executable, "-m", "microdps_tools", "simulate", "--state", str(tmp_path)]
     with subprocess.Popen(
-        [*command, "--dps-port=0", "--hub-port=0"],
+        [*command, "--dps-port=0", "--hub-port=0", "--page-port=0"],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
