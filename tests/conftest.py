@@ -11,10 +11,14 @@ import requests
 
 from helpers import peers
 from microdps_tools import CHECKOUT, FIRMWARE, interpreter
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.certificate_folder import device_files, make_chain
+from microdps_tools.certs.making import CertAndKey, issue
+from microdps_tools.certs.reading import load_cert_and_key
 from microdps_tools.demo import demo
 from microdps_tools.device import config
 from microdps_tools.enroll import service_api as enroll
+from microdps_tools.files import write_files
 
 PROGRAMS = CHECKOUT / "tests" / "programs"
 TIMEOUT_S = 60
@@ -100,20 +104,20 @@ class Simulator:
 
     def device(self, name: str, **issued) -> Path:
         """Identity folder of a device whose certificate the enrolled intermediate has signed."""
-        device = certs.issue(name, self.intermediate, **issued)
+        device = issue(name, self.intermediate, **issued)
         return self.lay(name, device, [self.intermediate.cert])
 
-    def lay(self, name: str, pair: certs.Pair, issuers=(), roots: Path | None = None) -> Path:
+    def lay(self, name: str, pair: CertAndKey, issuers=(), roots: Path | None = None) -> Path:
         """Identity folder with these certificates; the simulator's root unless told otherwise."""
         made = self.folder / "devices" / name
-        certs.write_new(made, certs.device_files(pair, list(issuers)), force=True)
+        write_files(made, device_files(pair, list(issuers)), force=True)
         shutil.rmtree(made / "identity", ignore_errors=True)
         config.write_identity(made, made, str(roots or self.root))
         return made / "identity" / "a"
 
     @property
-    def intermediate(self) -> certs.Pair:
-        return certs.load_pair(
+    def intermediate(self) -> CertAndKey:
+        return load_cert_and_key(
             self.folder / "certs" / "intermediate.cert.pem",
             self.folder / "certs" / "intermediate.key.pem",
         )
@@ -136,7 +140,7 @@ class Simulator:
 
 def start_simulator(folder: Path, *options: str):
     """Context manager: a simulator in a folder, an intermediate enrolled as a group."""
-    certs.chain("unused", folder / "certs", "ec-p256", 30, force=False)
+    make_chain("unused", folder / "certs", "ec-p256", 30, force=False)
     return demo.simulator(folder / "state", "--assign-after", "0", "--retry-after", "1", *options)
 
 
@@ -172,10 +176,10 @@ def late_simulator(tmp_path_factory):
 @pytest.fixture
 def peer(simulator, tmp_path, request, which):
     """Make a server from what it does with a connection, and an identity that trusts it."""
-    root = certs.issue("peer root", ca=True)
+    root = issue("peer root", ca=True)
     name = f"link-{abs(hash(request.node.name)) % 10**9}"
     identity = simulator.device(name)
-    (identity / "roots.der").write_bytes(certs.der(root.cert))
+    (identity / "roots.der").write_bytes(encoding.der(root.cert))
     context = peers.server_context(tmp_path, root)
     peers.require_client(context, simulator.intermediate)
 

@@ -7,7 +7,8 @@ import pytest
 from bench.bench import Dps, answer
 from conftest import run_program
 from helpers import peers
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.making import issue
 from microdps_tools.simulator.store.store import Store
 
 PERIOD_MS = 50
@@ -47,12 +48,12 @@ def test_errors_are_the_same(simulator, which):
 
 @pytest.mark.parametrize("slow_ms", [400])
 def test_other_task_keeps_its_rhythm_while_a_slow_hub_answers(simulator, which, tmp_path, slow_ms):
-    root = certs.issue("slow root", ca=True)
+    root = issue("slow root", ca=True)
     context = peers.server_context(tmp_path, root)
     peers.require_client(context, simulator.intermediate)
     name = f"aio-slow-{which.name}"
     identity = simulator.device(name)
-    (identity / "roots.der").write_bytes(certs.der(root.cert))
+    (identity / "roots.der").write_bytes(encoding.der(root.cert))
 
     def hub(connection):
         while peers.read_request(connection):

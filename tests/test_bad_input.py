@@ -10,8 +10,11 @@ from cryptography import x509
 
 from conftest import run_program
 from helpers import peers
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.making import issue
+from microdps_tools.certs.reading import load_certs
 from microdps_tools.enroll import service_api as enroll
+from microdps_tools.files import write_files
 
 # A time-out that a test waits for, and how much later its error may come.
 TIMEOUT_MS = 1500
@@ -72,8 +75,8 @@ def test_key_of_another_certificate(simulator, which, device):
 
 def test_wrong_root(simulator, which, device):
     name, identity = device
-    other = certs.issue("another root", ca=True)
-    (identity / "roots.der").write_bytes(certs.der(other.cert))
+    other = issue("another root", ca=True)
+    (identity / "roots.der").write_bytes(encoding.der(other.cert))
     expect(
         simulator.provision(which, identity, name),
         "LinkError",
@@ -86,8 +89,8 @@ def test_wrong_root(simulator, which, device):
 @pytest.fixture
 def tls_peer(simulator, tmp_path):
     """Make a server that speaks TLS with a certificate of the simulator's root's kind."""
-    root = certs.issue("peer root", ca=True)
-    certs.write_new(tmp_path, {"peer-root.pem": certs.pem(root.cert)})
+    root = issue("peer root", ca=True)
+    write_files(tmp_path, {"peer-root.pem": encoding.pem(root.cert)})
 
     def make(handle, **issued):
         context = peers.server_context(tmp_path, root, **issued)
@@ -101,8 +104,8 @@ def tls_peer(simulator, tmp_path):
 def trusting(simulator, tls_peer, device):
     """The device's identity, with the peer's root."""
     name, identity = device
-    root = certs.load_certs(tls_peer.roots)[0]
-    (identity / "roots.der").write_bytes(certs.der(root))
+    root = load_certs(tls_peer.roots)[0]
+    (identity / "roots.der").write_bytes(encoding.der(root))
     return name, identity
 
 
@@ -139,7 +142,7 @@ def test_unknown_id_scope(simulator, which, device):
 
 def test_no_enrollment(simulator, which):
     name = f"self-signed-{which.name}"
-    identity = simulator.lay(name, certs.issue(name))
+    identity = simulator.lay(name, issue(name))
     expect(simulator.provision(which, identity, name), "ServiceError", "401002", "enrollment")
 
 
@@ -159,9 +162,9 @@ def test_device_certificate_out_of_its_time(simulator, which, device, start):
 def test_device_certificate_that_tls_refuses(simulator, which, device, tls_peer):
     """A server that judges in the handshake sends an alert that does not say why."""
     name, _ = device
-    other = certs.issue("another intermediate", ca=True)
+    other = issue("another intermediate", ca=True)
     name, identity = trusting(
-        simulator, tls_peer, (name, simulator.lay(name, certs.issue(name, other), [other.cert]))
+        simulator, tls_peer, (name, simulator.lay(name, issue(name, other), [other.cert]))
     )
     with tls_peer(peers.until_closed) as port:
         result = simulator.provision(which, identity, name, host=f"localhost:{port}")
@@ -170,7 +173,7 @@ def test_device_certificate_that_tls_refuses(simulator, which, device, tls_peer)
 
 def test_disabled_enrollment(simulator, which):
     name = f"disabled-{which.name}"
-    pair = certs.issue(name)
+    pair = issue(name)
     identity = simulator.lay(name, pair)
     record = {
         "registrationId": name,
@@ -267,10 +270,10 @@ def test_server_that_closes_in_the_handshake(simulator, which, device):
 
 def test_server_without_a_common_cipher(simulator, which, device, tmp_path):
     name, identity = device
-    root = certs.issue("peer root", ca=True)
+    root = issue("peer root", ca=True)
     context = peers.server_context(tmp_path, root)
     context.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305")
-    (identity / "roots.der").write_bytes(certs.der(root.cert))
+    (identity / "roots.der").write_bytes(encoding.der(root.cert))
     if which.name == "CPython":
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     with peers.listening(peers.tls(context, peers.until_closed)) as port:

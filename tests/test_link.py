@@ -9,7 +9,8 @@ import pytest
 from conftest import run_program
 from helpers import peers
 from microdps_tools import interpreter
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.making import issue
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -105,11 +106,11 @@ def chain_of(simulator, name, total):
 
     The rest of it are certificates that TLS sends all the same.
     """
-    device = certs.issue(name, simulator.intermediate)
+    device = issue(name, simulator.intermediate)
     issuers = [simulator.intermediate.cert]
-    room = total - 7 - sum(len(certs.der(c)) + 3 for c in (device.cert, *issuers))
-    filler = certs.issue("x" * 30, ca=True)
-    size = len(certs.der(filler.cert)) + 3
+    room = total - 7 - sum(len(encoding.der(c)) + 3 for c in (device.cert, *issuers))
+    filler = issue("x" * 30, ca=True)
+    size = len(encoding.der(filler.cert)) + 3
     issuers += [filler.cert] * (room // size)
     return device, issuers
 
@@ -117,7 +118,7 @@ def chain_of(simulator, name, total):
 def test_chain_up_to_the_limit_is_sent_and_a_longer_one_is_not_loaded(simulator, which):
     name = f"long-chain-{which.name}"
     device, issuers = chain_of(simulator, name, 4096)
-    size = 7 + sum(len(certs.der(c)) + 3 for c in (device.cert, *issuers))
+    size = 7 + sum(len(encoding.der(c)) + 3 for c in (device.cert, *issuers))
     assert 3500 < size <= 4096
     identity = simulator.lay(name, device, issuers)
     assert simulator.provision(which, identity, name).lines[-1] == "sent 1"

@@ -9,7 +9,8 @@ import pytest
 
 from conftest import enrolled
 from microdps_tools import CHECKOUT, interpreter
-from microdps_tools.certs import making as certs
+from microdps_tools.certs.certificate_folder import make_chain
+from microdps_tools.certs.making import issue
 from microdps_tools.demo import demo
 from microdps_tools.enroll import service_api as enroll
 from microdps_tools.simulator.store.store import Store
@@ -65,7 +66,7 @@ def test_rsa_keys(simulator, which, key_type):
 
 
 def test_retry_after_is_waited_for(tmp_path, micropython):
-    certs.chain("slow", tmp_path / "certs", "ec-p256", 30, False)
+    make_chain("slow", tmp_path / "certs", "ec-p256", 30, False)
     with demo.simulator(tmp_path / "state", "--retry-after", "3", "--assign-after", "0") as at:
         simulator = enrolled(tmp_path, at)
         assert simulator.provision(micropython, simulator.device("slow"), "slow").lines
@@ -216,7 +217,7 @@ def test_how_tos_curl_chain(hub, request, tmp_path):
 
 
 def test_leaf_without_its_issuer_is_refused(simulator, which):
-    pair = certs.issue(f"alone-{which.name}", simulator.intermediate)
+    pair = issue(f"alone-{which.name}", simulator.intermediate)
     identity = simulator.lay(f"alone-{which.name}", pair)
     result = simulator.provision(which, identity, f"alone-{which.name}")
     assert result.error[:2] == ["ServiceError", "401002"]
@@ -226,8 +227,8 @@ def test_leaf_without_its_issuer_is_refused(simulator, which):
 def test_forged_leaf_with_the_right_names_is_refused(simulator, which):
     """An issuer of the right name and another key, and the true issuer sent behind it."""
     true = simulator.intermediate
-    false = certs.issue("microdps test intermediate", ca=True)
-    pair = certs.issue(f"forged-{which.name}", false)
+    false = issue("microdps test intermediate", ca=True)
+    pair = issue(f"forged-{which.name}", false)
     for issuers in ([false.cert], [true.cert], [false.cert, true.cert]):
         identity = simulator.lay(f"forged-{which.name}", pair, issuers)
         result = simulator.provision(which, identity, f"forged-{which.name}")

@@ -17,7 +17,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from conftest import enrolled, run_code, run_program, start_simulator
 from helpers import peers
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.making import issue
+from microdps_tools.certs.reading import load_cert_and_key
 from microdps_tools.simulator.hub import mqtt
 from microdps_tools.simulator.store.store import Store
 
@@ -82,8 +84,8 @@ def test_certificate_that_is_really_refused_is_refused_by_mqtt_as_well(simulator
     """Enrolled with one certificate, sending with another that the hub does not know."""
     identity = simulator.device(name)
     assert simulator.provision(which, identity, name).lines[-1] == "sent 1"
-    stranger = certs.issue("stranger", ca=True)
-    simulator.lay(name, certs.issue(name, stranger), [stranger.cert])
+    stranger = issue("stranger", ca=True)
+    simulator.lay(name, issue(name, stranger), [stranger.cert])
     port = mqtt_port(simulator)
     lines = publish(which, identity, f"localhost:{port - 1}", name, 1)
     assert lines == ["error ServiceError connack"]
@@ -233,13 +235,13 @@ def broker(simulator, tmp_path):
     mosquitto = shutil.which("mosquitto", path="/usr/sbin:/usr/bin")
     if not mosquitto:
         pytest.skip("mosquitto is not installed")
-    root = certs.issue("broker root", ca=True)
+    root = issue("broker root", ca=True)
     peers.server_context(tmp_path, root)  # writes the server's files
-    (tmp_path / "root.pem").write_bytes(certs.pem(root.cert))
-    chain = certs.load_pair(
+    (tmp_path / "root.pem").write_bytes(encoding.pem(root.cert))
+    chain = load_cert_and_key(
         simulator.folder / "certs" / "root.cert.pem", simulator.folder / "certs" / "root.key.pem"
     )
-    (tmp_path / "ca.pem").write_bytes(certs.pem(chain.cert))
+    (tmp_path / "ca.pem").write_bytes(encoding.pem(chain.cert))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (tmp_path / "mosquitto.conf").write_text(
@@ -263,7 +265,7 @@ def broker(simulator, tmp_path):
 def test_device_on_mosquitto(simulator, which, name, broker):
     port, root = broker
     identity = simulator.device(name)
-    (identity / "roots.der").write_bytes(certs.der(root.cert))
+    (identity / "roots.der").write_bytes(encoding.der(root.cert))
     assert publish(which, identity, f"localhost:{port - 1}", name, 6) == [
         f"accepted {i}" for i in range(6)
     ]
@@ -272,9 +274,9 @@ def test_device_on_mosquitto(simulator, which, name, broker):
 def test_broker_that_breaks_off_at_every_byte(simulator, which, tmp_path, name):
     """Closed after each byte of the CONNACK and the PUBACK: an error of ours, and always the next
     connection."""
-    root = certs.issue("broker root", ca=True)
+    root = issue("broker root", ca=True)
     identity = simulator.device(name)
-    (identity / "roots.der").write_bytes(certs.der(root.cert))
+    (identity / "roots.der").write_bytes(encoding.der(root.cert))
     context = peers.server_context(tmp_path, root)
     answers = [(at, b) for at in range(4) for b in (0, 1)] + [(4, 1)]
 
@@ -301,9 +303,9 @@ def test_device_under_asyncio_goes_by_mqtt_as_well(late_simulator, which, name):
 
 
 def test_broker_that_is_silent_or_slow_or_sends_garbage(simulator, which, tmp_path, name):
-    root = certs.issue("broker root", ca=True)
+    root = issue("broker root", ca=True)
     identity = simulator.device(name)
-    (identity / "roots.der").write_bytes(certs.der(root.cert))
+    (identity / "roots.der").write_bytes(encoding.der(root.cert))
     context = peers.server_context(tmp_path, root)
     connack = b"\x20\2\0\0"
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from microdps_tools import CHECKOUT, interpreter
-from microdps_tools.certs import making as certs
+from microdps_tools.certs.making import CertAndKey, issue
 from microdps_tools.device import config, run
 from microdps_tools.simulator.store.store import Store
 
@@ -66,7 +66,7 @@ class BoardFolder:
     def errors(self) -> list[dict]:
         return json.loads((self.folder / "errors.json").read_text())
 
-    def lay(self, pair: certs.Pair, issuers=()):
+    def lay(self, pair: CertAndKey, issuers=()):
         """Put an identity into slot b."""
         made = self.simulator.lay(f"{self.name}-b", pair, issuers)
         shutil.copytree(made, self.folder / "identity" / "b")
@@ -231,7 +231,7 @@ def renewed(board):
     """A board whose next certificate lies in slot b."""
     board.boot()
     issuer = board.simulator.intermediate
-    pair = certs.issue(board.name, issuer, start=moment())
+    pair = issue(board.name, issuer, start=moment())
     board.lay(pair, [issuer.cert])
     return board
 
@@ -260,8 +260,8 @@ def test_certificate_on_trial_survives_a_power_cut_at_every_step(renewed):
 
 def test_refused_certificate_is_given_up_for_the_old_one_and_not_tried_again(board):
     board.boot()
-    stranger = certs.issue("stranger", ca=True)
-    pair = certs.issue(board.name, stranger, start=moment())
+    stranger = issue("stranger", ca=True)
+    pair = issue(board.name, stranger, start=moment())
     board.lay(pair, [stranger.cert])
     shown = board.boot()
     assert "error: certificate in slot b given up" in shown
@@ -281,7 +281,7 @@ def test_slot_that_is_not_whole_is_reported_and_the_old_one_goes_on(renewed):
 
 def test_older_certificate_in_the_other_slot_is_left_alone(board):
     issuer = board.simulator.intermediate
-    pair = certs.issue(board.name, issuer, start=moment(days=-30))
+    pair = issue(board.name, issuer, start=moment(days=-30))
     board.lay(pair, [issuer.cert])
     assert "trying" not in board.boot()
 

@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import FIRMWARE, ToolError
-from ..device.config import SLOTS, slot_folder
+from ..certs.slots import SLOTS, slot_folder
 
 PROGRAM = "/program"
 USE = f"{PROGRAM}/use"

@@ -32,7 +32,7 @@ from microdps.identity import Identity
 
 from .. import ToolError, boards
 from ..boards import Board
-from ..device.config import SLOTS, slot_folder
+from ..certs.slots import SLOTS, slot_folder
 from . import image
 
 RECORD = Path("flashed.jsonl")

@@ -15,8 +15,8 @@ from microdps.rollover import NAMESPACES
 
 from .. import FIRMWARE, ToolError, boards
 from ..boards import Board
-from ..certs.making import write_new
-from ..device.config import SLOTS, slot_folder
+from ..certs.slots import SLOTS, slot_folder
+from ..files import write_files
 from . import deploy
 
 # Readable by every release: a newer one raises it at its first write.
@@ -191,7 +191,7 @@ def _size(args: argparse.Namespace, board: Board) -> int:
 
 
 def _write(path: Path, content: bytes, force: bool) -> None:
-    write_new(path.parent, {path.name: content}, force)
+    write_files(path.parent, {path.name: content}, force)
     print(f"{path}: {len(content)} bytes")
 
 

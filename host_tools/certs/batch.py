@@ -1,6 +1,7 @@
-"""Certificates for the devices of a CSV file, each signed once.
+"""Make certificates for all devices of a CSV file, and sign each device once.
 
-A run that was broken off goes on where it was: a device's folder appears whole, or not at all.
+A run that was interrupted can be started again: it continues with the devices that have no folder
+yet. A device's folder appears whole, or not at all.
 """
 
 import contextlib
@@ -16,7 +17,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import ToolError
-from . import making as certs
+from ..files import write_folder
+from .ca import intermediate_ca
+from .certificate_folder import FILES, device_files
+from .making import issue
+from .registration_id import check_registration_id
 
 try:
     import fcntl
@@ -25,25 +30,25 @@ except ImportError:  # Windows
 
 COLUMN = "registration_id"
 
-# Without a terminal: a line of progress so often, in seconds.
-EVERY_S = 10
+# Seconds between two lines of progress, if there is no terminal for a progress bar.
+PROGRESS_INTERVAL_S = 10
 
 
 @dataclass
 class Count:
-    """How many devices got their certificate now, and how many had it."""
+    """How many certificates were made, and how many devices had one before."""
 
     made: int
-    there: int
+    existing: int
 
 
-def read(path: Path) -> list[str]:
-    """The registration IDs of a CSV file, in its order; other columns do not matter.
+def read_csv(path: Path) -> list[str]:
+    """The registration IDs of a CSV file, in their order. Other columns are ignored.
 
-    Raises ToolError, which names the line, for one that is no CSV, an ID that DPS forbids, or one
-    that comes twice: DPS makes no difference between upper and lower case.
+    Raises ToolError, which names the line, if the file is not CSV, if DPS forbids an ID, or if an
+    ID comes twice: DPS ignores the case of letters.
     """
-    names: dict[str, tuple[str, int]] = {}
+    names: dict[str, tuple[str, int]] = {}  # ID in lower case → ID, line
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, strict=True)
@@ -51,10 +56,10 @@ def read(path: Path) -> list[str]:
                 if COLUMN not in (rows.fieldnames or []):
                     raise ToolError(f"there is no column {COLUMN}: name it in the first line")
                 for row in rows:
-                    name = _name(row)
+                    name = _registration_id(row)
                     line = names.setdefault(name.lower(), (name, rows.line_num))[1]
                     if line != rows.line_num:
-                        raise ToolError(f"{name!r} is in line {line} already: take one away")
+                        raise ToolError(f"{name!r} is already in line {line}: remove one of them")
             except csv.Error as error:
                 where = f"{path}, line {rows.reader.line_num}"
                 raise ToolError(f"{where}: {error}: close the quotes in it") from error
@@ -63,34 +68,36 @@ def read(path: Path) -> list[str]:
     except OSError as error:
         raise ToolError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ToolError(f"{path} is no UTF-8: save it as that") from error
+        raise ToolError(f"{path} is not UTF-8: save it as UTF-8") from error
     if not names:
-        raise ToolError(f"{path} names no device: put a registration ID into each line")
+        raise ToolError(f"{path} has no devices: put a registration ID into each line")
     return [name for name, _ in names.values()]
 
 
-def _name(row: dict) -> str:
+def _registration_id(row: dict) -> str:
     if None in row:
-        raise ToolError("there are more fields than columns: put quotes around one with a comma")
-    return certs.checked((row[COLUMN] or "").strip())
+        raise ToolError(
+            "there are more fields than columns: put quotes around a field that has a comma"
+        )
+    return check_registration_id((row[COLUMN] or "").strip())
 
 
-def there(names: list[str], out: Path) -> set[str]:
-    """Those that have their folder in out. Raises ToolError if one is not whole."""
+def existing_devices(names: list[str], out: Path) -> set[str]:
+    """Which devices have their folder in out. Raises ToolError if a folder lacks a file."""
     folders = {path.name.lower(): path for path in out.iterdir()} if out.is_dir() else {}
-    found = set()
+    existing = set()
     for name in names:
         folder = folders.get(name.lower())
         if folder is None:
             continue
-        missing = [file for file in certs.FILES if not (folder / file).is_file()]
+        missing = [file for file in FILES if not (folder / file).is_file()]
         if missing:
             raise ToolError(f"{folder} has no {missing[0]}: move it away, and start again")
-        found.add(name)
-    return found
+        existing.add(name)
+    return existing
 
 
-def batch(
+def make_batch(
     path: Path,
     out: Path,
     key_type: str,
@@ -98,29 +105,29 @@ def batch(
     passphrase: bytes | None = None,
     encrypt: bool = False,
 ) -> Count:
-    """Make the folder out/ID of each device of a CSV file, signed by the intermediate in out.
+    """Make the folder out/ID for each device of a CSV file, signed by the intermediate in out.
 
     passphrase  opens the intermediate's key, if that is encrypted
-    encrypt     what is written of keys in PEM, by the pass-phrase
+    encrypt     encrypt new keys in PEM with the pass-phrase
 
-    Raises ToolError before anything is signed if the file has a bad line or a folder is not whole;
-    later at the first device that fails, for the next would as well.
+    Raises ToolError. If the CSV file has a bad line or a folder lacks a file, nothing is signed.
+    Later it stops at the first device that fails, because the next one would fail as well.
     """
-    names = read(path)
-    there(names, out)
-    issuer = certs.authorities(out, key_type, passphrase, encrypt)
+    names = read_csv(path)
+    existing_devices(names, out)
+    issuer = intermediate_ca(out, key_type, passphrase, encrypt)
     secret = passphrase if encrypt else None
-    with _alone(out):
-        have = there(names, out)
-        todo = [name for name in names if name not in have]
-        for name in _progress(todo):
-            pair = certs.issue(name, issuer, key_type=key_type, days=days)
-            certs.write_folder(out / name, certs.device_files(pair, [issuer.cert], secret))
-    return Count(len(todo), len(have))
+    with _locked(out):
+        existing = existing_devices(names, out)
+        todo = [name for name in names if name not in existing]
+        for name in _with_progress(todo):
+            device = issue(name, issuer, key_type=key_type, days=days)
+            write_folder(out / name, device_files(device, [issuer.cert], secret))
+    return Count(len(todo), len(existing))
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Raises ToolError if another run signs into the folder. The lock ends with the process."""
     if fcntl is None:
         yield
@@ -130,24 +137,24 @@ def _alone(folder: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise ToolError(f"another run signs into {folder}: wait for its end") from error
+        raise ToolError(f"another run signs into {folder}: wait until it ends") from error
     try:
         yield
     finally:
         os.close(descriptor)
 
 
-def _progress(names: list[str]) -> Iterable[str]:
-    """The names, with a bar on a terminal and a line now and then elsewhere."""
+def _with_progress(names: list[str]) -> Iterable[str]:
+    """The names. Shows a bar on a terminal, and prints lines elsewhere."""
     if sys.stderr.isatty():
         columns = TextColumn("certificates"), BarColumn(), MofNCompleteColumn()
         console = Console(stderr=True)
-        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as show:
-            yield from show.track(names)
+        with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+            yield from bar.track(names)
         return
-    said = time.monotonic()
-    for at, name in enumerate(names):
-        if time.monotonic() - said >= EVERY_S:
-            said = time.monotonic()
-            print(f"certificates: {at} of {len(names)}", file=sys.stderr, flush=True)
+    printed = time.monotonic()
+    for done, name in enumerate(names):
+        if time.monotonic() - printed >= PROGRESS_INTERVAL_S:
+            printed = time.monotonic()
+            print(f"certificates: {done} of {len(names)}", file=sys.stderr, flush=True)
         yield name

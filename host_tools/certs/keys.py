@@ -1,4 +1,4 @@
-"""Private keys and the pass-phrases that open them."""
+"""Private keys: make and read them; the pass-phrases that open encrypted ones."""
 
 import os
 from collections.abc import Callable
@@ -19,13 +19,13 @@ KEY_TYPES: dict[str, Callable[[], PrivateKey]] = {
     "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
 }
 
-# Where the pass-phrase of keys comes from, unless from a file.
-PASSPHRASE = "MICRODPS_KEY_PASSPHRASE"  # noqa: S105  the variable's name
-PASSPHRASE_LIMIT = 1023  # OpenSSL's
+# The environment variable with the pass-phrase of keys.
+PASSPHRASE_VARIABLE = "MICRODPS_KEY_PASSPHRASE"  # noqa: S105  the name, not the value
+PASSPHRASE_LIMIT = 1023  # bytes, OpenSSL's limit
 
 
-def key_like(cert: x509.Certificate) -> PrivateKey:
-    """A new key of the same type as a certificate's. Raises ToolError."""
+def new_key_like(cert: x509.Certificate) -> PrivateKey:
+    """Make a key of the same type as a certificate's. Raises ToolError."""
     key = cert.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         return rsa.generate_private_key(65537, key.key_size)
@@ -37,7 +37,7 @@ def key_like(cert: x509.Certificate) -> PrivateKey:
 def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     """Read a private key: RSA or EC; PEM or DER; SEC1, PKCS#1 or PKCS#8.
 
-    passphrase  opens it; one that is not encrypted needs none
+    passphrase  opens an encrypted key; a plain key ignores it
     Raises ToolError.
     """
     try:
@@ -46,38 +46,44 @@ def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
         raise ToolError(f"cannot read the private key {path}: {error.strerror}") from error
     load = load_pem_private_key if b"-----BEGIN" in data else load_der_private_key
     try:
-        key = _unlocked(load, data, passphrase)
+        key = _load(load, data, passphrase)
     except TypeError as error:
         raise ToolError(
-            f"the private key {path} is encrypted: set {PASSPHRASE}, or give --passphrase-file"
+            f"the private key {path} is encrypted: set {PASSPHRASE_VARIABLE}, or give"
+            " --passphrase-file"
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        why = "is none in PEM or DER: name another file"
+        why = "is not a key in PEM or DER: name another file"
         if passphrase and (b"ENCRYPTED" in data or load is load_der_private_key):
-            why = f"does not open: check the pass-phrase in {PASSPHRASE} or --passphrase-file"
+            why = (
+                f"does not open: check the pass-phrase in {PASSPHRASE_VARIABLE} or"
+                " --passphrase-file"
+            )
         raise ToolError(f"the private key {path} {why}") from error
     if not isinstance(key, PrivateKey):
-        raise ToolError(f"the private key {path} is neither RSA nor EC: make another")
+        raise ToolError(f"the private key {path} is neither RSA nor EC: make another key")
     return key
 
 
-def _unlocked(load: Callable, data: bytes, passphrase: bytes | None):
+def _load(load: Callable, data: bytes, passphrase: bytes | None):
     """Raises TypeError if the key is encrypted and there is no pass-phrase."""
     if passphrase:
         try:
             return load(data, passphrase)
-        except TypeError:  # it is not encrypted
+        except TypeError:  # the key is not encrypted
             pass
     return load(data, None)
 
 
 def read_passphrase(file: Path | None) -> bytes | None:
-    """From the first line of the file, else from the environment; None if there is none.
+    """The pass-phrase: the file's first line or, without a file, the environment variable's value.
 
-    Raises ToolError if the file cannot be read, or its first line is empty or over long.
+    None if neither is given. Raises ToolError if the file cannot be read or is empty, or if the
+    pass-phrase is too long.
     """
     if file is None:
-        source, text = PASSPHRASE, os.fsencode(os.environ.get(PASSPHRASE, ""))
+        source = PASSPHRASE_VARIABLE
+        text = os.fsencode(os.environ.get(PASSPHRASE_VARIABLE, ""))
     else:
         source = str(file)
         try:
@@ -87,9 +93,9 @@ def read_passphrase(file: Path | None) -> bytes | None:
                 f"cannot read the pass-phrase from {file}: {error.strerror}"
             ) from error
         if not text:
-            raise ToolError(f"{file} is empty: put the pass-phrase into its first line")
+            raise ToolError(f"{file} has no pass-phrase: write it into the first line")
     if len(text) > PASSPHRASE_LIMIT:
         raise ToolError(
-            f"the pass-phrase in {source} has over {PASSPHRASE_LIMIT} bytes: shorten it"
+            f"the pass-phrase in {source} is longer than {PASSPHRASE_LIMIT} bytes: shorten it"
         )
     return text or None

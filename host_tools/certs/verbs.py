@@ -6,22 +6,17 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes
 
 from .. import ToolError
-from . import batch as certs_batch
-from .convert import renew, to_device, to_pem
-from .keys import KEY_TYPES, PASSPHRASE, read_passphrase
-from .making import (
-    CA_DAYS,
-    DEVICE_DAYS,
-    LEAST_DAYS,
-    chain,
-    checked,
-    load_certs,
-    load_pair,
-    pem,
-    proof,
-    self_signed,
-    write_new,
-)
+from ..files import write_files
+from .batch import COLUMN, make_batch
+from .ca import proof_of_possession
+from .certificate_folder import make_chain, make_self_signed
+from .convert import to_certificate_folder, to_pem
+from .encoding import pem
+from .keys import KEY_TYPES, PASSPHRASE_VARIABLE, read_passphrase
+from .making import CA_DAYS, DEVICE_DAYS, MIN_DAYS
+from .reading import load_cert_and_key, load_certs
+from .registration_id import check_registration_id
+from .renew import renew
 from .show import show
 
 
@@ -33,22 +28,29 @@ def add_parser(verbs) -> None:
         epilog="example: microdps certs chain device-01 --out certs",
     )
     kinds = verb.add_subparsers(title="kinds", metavar="KIND", required=True)
+    _add_self_signed_and_chain(kinds)
+    _add_batch(kinds)
+    _add_show(kinds)
+    _add_convert(kinds)
+    _add_prove(kinds)
+    _add_renew(kinds)
+
+
+def _add_self_signed_and_chain(kinds) -> None:
     for name, function, text, scenario in (
-        ("self-signed", self_signed, "a certificate that signs itself", "individual enrollment"),
-        ("chain", chain, "a root, an intermediate and a device certificate", "enrollment group"),
+        ("self-signed", make_self_signed, "a self-signed certificate", "individual enrollment"),
+        (
+            "chain",
+            make_chain,
+            "a root, an intermediate and a device certificate",
+            "enrollment group",
+        ),
     ):
         kind = _kind(kinds, name, f"make {text}, for an {scenario}", "device-01 --out certs")
         kind.add_argument("registration_id", help="becomes the certificate's common name")
         _add_making(kind)
         kind.add_argument("--force", action="store_true", help="replace the device's files")
         kind.set_defaults(function=_make, make=function)
-    _add_batch(kinds)
-    kind = _kind(kinds, "show", "say what is in certificates", "certs/device-01")
-    kind.add_argument("path", type=Path, nargs="+", help="PEM or DER file, or a device's folder")
-    kind.set_defaults(function=_show)
-    _add_convert(kinds)
-    _add_prove(kinds)
-    _add_renew(kinds)
 
 
 def _add_batch(kinds) -> None:
@@ -61,33 +63,39 @@ def _add_batch(kinds) -> None:
     kind.add_argument(
         "csv",
         type=Path,
-        help=f"has a column {certs_batch.COLUMN}; a device that has its folder is left alone",
+        help=f"has a column {COLUMN}; a device that already has its folder is left alone",
     )
     _add_making(kind)
     kind.set_defaults(function=_batch)
+
+
+def _add_show(kinds) -> None:
+    kind = _kind(kinds, "show", "describe certificates", "certs/device-01")
+    kind.add_argument("path", type=Path, nargs="+", help="PEM or DER file, or a device's folder")
+    kind.set_defaults(function=_show)
 
 
 def _add_convert(kinds) -> None:
     kind = _kind(
         kinds,
         "convert",
-        "make a device's files of openssl's, or PEM of a device's files",
+        "convert openssl's files to a device's files, or a device's files to PEM",
         "device-01-full-chain.cert.pem --key device-01.key.pem --out certs/device-01",
     )
     kind.add_argument(
         "source",
         type=Path,
-        help="the device's certificate or its full chain, PEM or DER; or its folder with key.der"
-        " and cert.der",
+        help="the device's certificate or full chain, PEM or DER; or a folder with key.der and"
+        " cert.der",
     )
-    kind.add_argument("--key", type=Path, help="the private key of a certificate or chain")
+    kind.add_argument("--key", type=Path, help="the private key of the certificate or chain")
     kind.add_argument(
         "--issuer",
         type=Path,
         action="append",
         default=[],
         metavar="FILE",
-        help="what the chain lacks, the leaf's issuer first (repeatable)",
+        help="certificates that the chain lacks, the leaf's issuer first (repeatable)",
     )
     kind.add_argument("--out", type=Path, required=True, help="folder")
     _add_passphrase(kind)
@@ -99,11 +107,11 @@ def _add_prove(kinds) -> None:
     kind = _kind(
         kinds,
         "prove",
-        "make the certificate that proves to DPS that a CA's key is yours",
+        "make the certificate that proves to DPS that you have a CA's key",
         "106A5SD242AF512B3498BD6098C4941E66R34H268DDB3288 --cert certs/root.cert.pem"
         " --key certs/root.key.pem",
     )
-    kind.add_argument("code", help="DPS's verification code")
+    kind.add_argument("code", help="the verification code from DPS")
     kind.add_argument("--cert", type=Path, required=True, help="the CA's certificate")
     kind.add_argument("--key", type=Path, required=True, help="the CA's private key")
     kind.add_argument(
@@ -118,18 +126,18 @@ def _add_renew(kinds) -> None:
     kind = _kind(
         kinds,
         "renew",
-        "make the certificate that follows a device's newest, for its other slot",
+        "make a device's next certificate, for its other slot",
         "device-01 --out certs",
     )
     kind.add_argument("registration_id", help="of a device that has its folder in --out")
     kind.add_argument("--out", type=Path, default=Path("certs"), help="folder (%(default)s)")
-    kind.add_argument("--keep-key", action="store_true", help="make no new key")
+    kind.add_argument("--keep-key", action="store_true", help="use the same key again")
     for part, word in (("cert", "certificate"), ("key", "private key")):
         kind.add_argument(
             f"--issuer-{part}",
             type=Path,
             metavar="FILE",
-            help=f"{word} of who signs (intermediate.{part}.pem in --out)",
+            help=f"the issuer's {word} (intermediate.{part}.pem in --out)",
         )
     _add_days(kind)
     _add_passphrase(kind)
@@ -161,8 +169,8 @@ def _add_days(kind) -> None:
 
 def _days(text: str) -> float:
     days = float(text)
-    if not LEAST_DAYS <= days <= CA_DAYS:
-        raise argparse.ArgumentTypeError(f"must be from {LEAST_DAYS} to {CA_DAYS}")
+    if not MIN_DAYS <= days <= CA_DAYS:
+        raise argparse.ArgumentTypeError(f"must be from {MIN_DAYS} to {CA_DAYS}")
     return days
 
 
@@ -171,32 +179,35 @@ def _add_passphrase(kind, encrypt: bool = True) -> None:
         "--passphrase-file",
         type=Path,
         metavar="FILE",
-        help=f"with the pass-phrase of keys in its first line, instead of ${PASSPHRASE}",
+        help=f"a file with the keys' pass-phrase in its first line, instead of"
+        f" ${PASSPHRASE_VARIABLE}",
     )
     if encrypt:
         kind.add_argument(
             "--encrypt",
             action="store_true",
-            help="encrypt the PEM keys that are written; key.der never is, for the device reads"
-            " no encrypted key",
+            help="encrypt new keys in PEM; key.der is never encrypted, because the device cannot"
+            " read encrypted keys",
         )
 
 
 def _passphrase(args: argparse.Namespace) -> bytes | None:
-    """Raises ToolError if keys are to be encrypted, and there is none."""
+    """Raises ToolError if --encrypt is given without a pass-phrase."""
     passphrase = read_passphrase(args.passphrase_file)
     if args.encrypt and not passphrase:
-        raise ToolError(f"--encrypt needs a pass-phrase: set {PASSPHRASE}, or --passphrase-file")
+        raise ToolError(
+            f"--encrypt needs a pass-phrase: set {PASSPHRASE_VARIABLE}, or give --passphrase-file"
+        )
     return passphrase
 
 
 def _make(args: argparse.Namespace) -> None:
-    given = (args.registration_id, args.out, args.key, args.days, args.force)
-    folder = args.make(*given, _passphrase(args), args.encrypt)
-    _say(folder, args.registration_id)
+    options = (args.registration_id, args.out, args.key, args.days, args.force)
+    folder = args.make(*options, _passphrase(args), args.encrypt)
+    _print_certificate(folder, args.registration_id)
 
 
-def _say(folder: Path, registration_id: str) -> None:
+def _print_certificate(folder: Path, registration_id: str) -> None:
     cert = load_certs(folder / "cert.pem")[0]
     print(f"{folder}: certificate of {registration_id} until {cert.not_valid_after_utc:%F}")
     print(f"  sha1 {cert.fingerprint(hashes.SHA1()).hex()}")  # noqa: S303  as Azure's portal shows
@@ -204,8 +215,8 @@ def _say(folder: Path, registration_id: str) -> None:
 
 def _batch(args: argparse.Namespace) -> None:
     passphrase = _passphrase(args)
-    count = certs_batch.batch(args.csv, args.out, args.key, args.days, passphrase, args.encrypt)
-    print(f"{args.out}: {count.made} certificates made, {count.there} were there")
+    count = make_batch(args.csv, args.out, args.key, args.days, passphrase, args.encrypt)
+    print(f"{args.out}: {count.made} certificates made, {count.existing} existed")
 
 
 def _show(args: argparse.Namespace) -> None:
@@ -214,27 +225,30 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    source, how = args.source, (args.out, args.force, _passphrase(args), args.encrypt)
+    source, options = args.source, (args.out, args.force, _passphrase(args), args.encrypt)
     if source.is_dir():
         if args.key or args.issuer:
-            raise ToolError(f"{source} is a folder, which has its key and issuers: give no more")
-        to_pem(source, *how)
+            raise ToolError(
+                f"{source} is a folder with its own key and issuers: leave out --key and --issuer"
+            )
+        to_pem(source, *options)
     elif args.key:
-        to_device(source, args.key, args.issuer, *how)
+        to_certificate_folder(source, args.key, args.issuer, *options)
     else:
         raise ToolError(f"{source} needs its private key: give it with --key")
     print("\n".join(show(args.out)))
 
 
 def _prove(args: argparse.Namespace) -> None:
-    authority = load_pair(args.cert, args.key, read_passphrase(args.passphrase_file))
-    write_new(args.out.parent, {args.out.name: pem(proof(args.code, authority))}, args.force)
-    print(f"{args.out}: give it to DPS as the verification of {args.cert}")
+    ca = load_cert_and_key(args.cert, args.key, read_passphrase(args.passphrase_file))
+    proof = proof_of_possession(args.code, ca)
+    write_files(args.out.parent, {args.out.name: pem(proof)}, args.force)
+    print(f"{args.out}: upload it to DPS to verify {args.cert}")
 
 
 def _renew(args: argparse.Namespace) -> None:
-    name = checked(args.registration_id)
-    made, slot = renew(
+    name = check_registration_id(args.registration_id)
+    folder, slot = renew(
         args.out / name,
         args.issuer_cert or args.out / "intermediate.cert.pem",
         args.issuer_key or args.out / "intermediate.key.pem",
@@ -244,5 +258,5 @@ def _renew(args: argparse.Namespace) -> None:
         _passphrase(args),
         args.encrypt,
     )
-    _say(made, name)
-    print(f"  next: microdps config --out device --identity {made} --slot {slot}")
+    _print_certificate(folder, name)
+    print(f"  next: microdps config --out device --identity {folder} --slot {slot}")

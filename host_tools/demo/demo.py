@@ -14,7 +14,8 @@ from pathlib import Path
 from microdps.config import TRANSPORTS
 
 from .. import CHECKOUT, ToolError, interpreter
-from ..certs import making as certs
+from ..certs.certificate_folder import make_chain, make_self_signed
+from ..certs.making import DEVICE_DAYS
 from ..device import config, run
 from ..enroll import service_api as enroll
 from ..simulator.store.store import Store
@@ -74,8 +75,8 @@ def demo(
     which = interpreter.find()
     registration_id = "device-01"
     device_id = registration_id if enrollment == "group" else "thermometer-7"
-    make = certs.chain if enrollment == "group" else certs.self_signed
-    identity = make(registration_id, folder / "certs", "ec-p256", certs.DEVICE_DAYS, False)
+    make = make_chain if enrollment == "group" else make_self_signed
+    identity = make(registration_id, folder / "certs", "ec-p256", DEVICE_DAYS, False)
     print(f"certificate of {registration_id} made")
     state = folder / "simulator"
     with simulator(state, "--hub-certificate", hub_certificate) as at:

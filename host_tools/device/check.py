@@ -20,8 +20,9 @@ from microdps.errors import Error
 from microdps.identity import Identity
 
 from .. import boards
-from ..certs.making import common_name, for_clients, load_certs, signed_by
-from .config import AZURE_ROOTS, add_device, slot_folder
+from ..certs.reading import allows_client_auth, common_name, load_certs, signed_by
+from ..certs.slots import slot_folder
+from .config import AZURE_ROOTS, add_device
 
 AZURE = ".azure-devices-provisioning.net"
 
@@ -87,7 +88,7 @@ def _leaf(
             " DPS refuses that with 401002; make one of them as the other",
         )
     try:
-        usable = for_clients(leaf)
+        usable = allows_client_auth(leaf)
     except ValueError as error:
         yield Finding(True, f"the certificate's extensions cannot be read ({error}): make it anew")
     else:

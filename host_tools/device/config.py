@@ -23,7 +23,9 @@ from microdps.errors import Error, IdentityError
 from microdps.identity import Identity
 
 from .. import ToolError
-from ..certs.making import der, load_certs, write_new
+from ..certs import encoding
+from ..certs.reading import load_certs
+from ..files import write_files
 
 WIFI_PASSWORD = "MICRODPS_WIFI_PASSWORD"  # noqa: S105  the variable's name
 SLOTS = ("a", "b")
@@ -53,14 +55,14 @@ def write_config(folder: Path, changes: dict) -> dict:
             raise ToolError(f"{path} is no JSON object: mend it, or delete it")
     after = {**before, **changes}
     checked = device_config.check(after, str(path))
-    write_new(folder, {path.name: (json.dumps(after, indent=2) + "\n").encode()}, force=True)
+    write_files(folder, {path.name: (json.dumps(after, indent=2) + "\n").encode()}, force=True)
     return checked
 
 
 def roots(source: str) -> bytes:
     """The trusted roots as the device reads them: "azure", or those of a PEM or DER file."""
     if source != "azure":
-        return der(*load_certs(Path(source)))
+        return encoding.der(*load_certs(Path(source)))
     # Not all of certifi's are read as certificates: some draw warnings.
     found = {
         hashlib.sha256(cert).hexdigest(): cert
@@ -97,7 +99,7 @@ def write_identity(
             path = slot_folder(folder, other) / "roots.der"
             if path.exists():
                 files["roots.der"] = path.read_bytes()
-    write_new(place, files, force=True)
+    write_files(place, files, force=True)
 
 
 def add_device(verb) -> None:

@@ -24,7 +24,8 @@ from microdps.identity import Identity
 from microdps.link import Link
 
 from .. import ToolError
-from .config import add_device, slot_folder
+from ..certs.slots import slot_folder
+from .config import add_device
 
 TIMEOUT_S = 20
 AT_ONCE = "in the first handshake"

@@ -16,8 +16,10 @@ from typing import Any
 from cryptography import x509
 
 from .. import ToolError
-from ..certs import keys as certs_keys
-from ..certs import making as certs
+from ..certs import encoding, keys
+from ..certs.ca import proof_of_possession
+from ..certs.making import CertAndKey
+from ..certs.reading import load_cert_and_key, load_certs
 from . import service_api as enroll
 
 # Hosts of Azure's own DPS instances, in whatever cloud: none of them gets the key as a token.
@@ -56,13 +58,13 @@ class Instance:
         """Upload a certificate, if it is not there already → what was done. Raises ToolError."""
         from azure.mgmt.iothubprovisioningservices import models
 
-        (content, *_) = certs.load_certs(cert)
+        (content, *_) = load_certs(cert)
         before = self._get(name)
-        there = before is not None and _held(before) == certs.der(content)
+        there = before is not None and _held(before) == encoding.der(content)
         if there and (before.properties.is_verified or not verified):
             return f"unchanged: CA {name}, {_state(before)}"
         properties = models.CertificateProperties(
-            certificate=certs.pem(content), is_verified=verified or None
+            certificate=encoding.pem(content), is_verified=verified or None
         )
         with _told(f"upload {cert}"):
             kept = self.client.create_or_update(
@@ -72,22 +74,22 @@ class Instance:
             )
         return f"uploaded: CA {name}, {_state(kept)}"
 
-    def prove(self, name: str, key: certs_keys.PrivateKey) -> str:
+    def prove(self, name: str, key: keys.PrivateKey) -> str:
         """Prove possession of a CA's key → what was done. Raises ToolError."""
         from azure.mgmt.iothubprovisioningservices import models
 
         before = self._get(name)
         if before is None:
             raise ToolError(f"there is no CA {name}: upload it first, with --cert")
-        authority = certs.Pair(x509.load_der_x509_certificate(_held(before)), key)
+        authority = CertAndKey(x509.load_der_x509_certificate(_held(before)), key)
         if authority.cert.public_key() != key.public_key():
             raise ToolError(f"that is not the key of CA {name}: give the one that belongs to it")
         if before.properties.is_verified:
             return f"unchanged: CA {name}, verified"
         with _told(f"prove possession of {name}"):
             asked = self.client.generate_verification_code(**self._where(name), **_match(before))
-            proof = certs.proof(asked.properties.verification_code, authority)
-            request = models.VerificationCodeRequest(certificate=certs.pem(proof).decode())
+            proof = proof_of_possession(asked.properties.verification_code, authority)
+            request = models.VerificationCodeRequest(certificate=encoding.pem(proof).decode())
             kept = self.client.verify_certificate(
                 **self._where(name), **_match(asked), request=request
             )
@@ -135,7 +137,7 @@ def _held(kept) -> bytes:
     """The certificate that is kept, as DER whatever it was uploaded as."""
     data = bytes(kept.properties.certificate or b"")
     if b"-----BEGIN" in data:
-        return certs.der(x509.load_pem_x509_certificate(data))
+        return encoding.der(x509.load_pem_x509_certificate(data))
     return data
 
 
@@ -259,7 +261,7 @@ def add_parser(kinds) -> argparse.ArgumentParser:
         "--passphrase-file",
         type=Path,
         metavar="FILE",
-        help=f"of an encrypted key, instead of ${certs_keys.PASSPHRASE}",
+        help=f"of an encrypted key, instead of ${keys.PASSPHRASE_VARIABLE}",
     )
     kind.add_argument("--subscription", help="Azure subscription's ID")
     kind.add_argument("--resource-group", help="of the DPS instance")
@@ -294,9 +296,9 @@ def _run(args: argparse.Namespace) -> None:
                 print(instance.prove(args.name, key))
 
 
-def _key(args: argparse.Namespace) -> certs_keys.PrivateKey:
+def _key(args: argparse.Namespace) -> keys.PrivateKey:
     """The CA's key, which belongs to its certificate if that is given. Raises ToolError."""
-    passphrase = certs_keys.read_passphrase(args.passphrase_file)
+    passphrase = keys.read_passphrase(args.passphrase_file)
     if args.cert:
-        return certs.load_pair(args.cert, args.key, passphrase).key
-    return certs_keys.load_key(args.key, passphrase)
+        return load_cert_and_key(args.cert, args.key, passphrase).key
+    return keys.load_key(args.key, passphrase)

@@ -17,7 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from .. import ToolError
-from ..certs.making import checked, load_certs, pem
+from ..certs import encoding
+from ..certs.reading import load_certs
+from ..certs.registration_id import check_registration_id
 from . import sas
 
 API = "2021-10-01"
@@ -121,7 +123,7 @@ def record(
     else:
         attestation = _attestation(certs_key, cert or Path(), secondary)
     made = {
-        id_key: checked(name),
+        id_key: check_registration_id(name),
         "attestation": attestation,
         "provisioningStatus": "disabled" if disabled else "enabled",
     }
@@ -137,9 +139,9 @@ def record(
 
 
 def _attestation(kind: str, cert: Path, secondary: Path | None = None) -> dict:
-    pair = {"primary": {"certificate": pem(load_certs(cert)[0]).decode()}}
+    pair = {"primary": {"certificate": encoding.pem(load_certs(cert)[0]).decode()}}
     if secondary:
-        pair["secondary"] = {"certificate": pem(load_certs(secondary)[0]).decode()}
+        pair["secondary"] = {"certificate": encoding.pem(load_certs(secondary)[0]).decode()}
     return {"type": "x509", "x509": {kind: pair}}
 
 

@@ -10,7 +10,7 @@ import datetime
 
 from cryptography import x509
 
-from ..certs.making import extension, for_clients, signed_by
+from ..certs.reading import allows_client_auth, extension, signed_by
 from .http_service import Refusal
 from .store.store import Store
 from .tls import Client
@@ -57,7 +57,7 @@ def _enrollment_of(
         raise _refusal("Unauthorized")
     if client.names[0].lower() != registration_id:
         raise _refusal("Invalid certificate.")
-    if not _read(for_clients, chain[0]):
+    if not _read(allows_client_auth, chain[0]):
         raise _refusal("Invalid certificate.")
     for at, cert in enumerate(chain):
         if not cert.not_valid_before_utc <= moment <= cert.not_valid_after_utc:

@@ -15,7 +15,10 @@ from twisted.internet.error import CannotListenError
 from twisted.web.server import Site
 
 from .. import ToolError
-from ..certs import making as certs
+from ..certs import encoding
+from ..certs.making import CA_DAYS, CertAndKey, issue
+from ..certs.reading import load_cert_and_key
+from ..files import write_files
 from .dps import device_api as dps
 from .dps import service_api as enrollments
 from .faults import Faults
@@ -58,28 +61,26 @@ class Running:
     connection_string: str
 
 
-def server_identity(folder: Path, host: str) -> certs.Pair:
+def server_identity(folder: Path, host: str) -> CertAndKey:
     """The servers' certificate, new at each start, under a root that stays the same.
 
     host  a name or an IP address that it is for, besides this machine's own
     """
     root_cert, root_key = folder / "root.cert.pem", folder / "root.key.pem"
     if root_cert.exists():
-        root = certs.load_pair(root_cert, root_key)
+        root = load_cert_and_key(root_cert, root_key)
     else:
-        root = certs.issue("microdps simulator root", ca=True, days=certs.CA_DAYS)
-        certs.write_new(
-            folder, {root_key.name: certs.key_pem(root), root_cert.name: certs.pem(root.cert)}
-        )
+        root = issue("microdps simulator root", ca=True, days=CA_DAYS)
+        write_files(folder, encoding.pem_files("root", root))
     return _server(root, _names(host))
 
 
-def wrong_identity(folder: Path, host: str, what: str) -> certs.Pair:
+def wrong_identity(folder: Path, host: str, what: str) -> CertAndKey:
     """A certificate that a client must refuse: "expired", of an "unknown" root, or for another
     "host"."""
     if what == "unknown":
-        return _server(certs.issue("unknown root", ca=True), _names(host))
-    root = certs.load_pair(folder / "root.cert.pem", folder / "root.key.pem")
+        return _server(issue("unknown root", ca=True), _names(host))
+    root = load_cert_and_key(folder / "root.cert.pem", folder / "root.key.pem")
     if what == "host":
         return _server(root, (x509.DNSName("elsewhere.azure-devices.net"),))
     start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=SERVER_DAYS + 1)
@@ -87,11 +88,11 @@ def wrong_identity(folder: Path, host: str, what: str) -> certs.Pair:
 
 
 def _server(
-    root: certs.Pair,
+    root: CertAndKey,
     names: tuple[x509.GeneralName, ...],
     start: datetime.datetime | None = None,
-) -> certs.Pair:
-    return certs.issue(
+) -> CertAndKey:
+    return issue(
         "microdps simulator",
         root,
         days=SERVER_DAYS,
@@ -141,10 +142,10 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
     common = Common(store, faults, Limits(settings.limits), log)
     server = server_identity(settings.state, settings.host)
     listen = Listener(settings.host, _address(settings.host))
-    wrong: dict[str, certs.Pair] = {}
+    wrong: dict[str, CertAndKey] = {}
 
     def tls(name: str, late: str = "") -> ServerTLS:
-        def struck() -> certs.Pair | None:
+        def struck() -> CertAndKey | None:
             fault = faults.strike(name, connection=True).get("certificate")
             if fault and fault.value not in wrong:
                 wrong[fault.value] = wrong_identity(settings.state, settings.host, fault.value)
@@ -177,7 +178,7 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
         f"SharedAccessKey={store.service_key}"
     )
     connection = {"connection-string.key.txt": f"{connection_string}\n".encode()}
-    certs.write_new(settings.state, connection, force=True)
+    write_files(settings.state, connection, force=True)
     return Running(
         dps_host,
         [service.host for service in hubs],

@@ -18,7 +18,8 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.web.http import Request
 from zope.interface import implementer
 
-from ..certs.making import Pair, common_name
+from ..certs.making import CertAndKey
+from ..certs.reading import common_name
 
 # IoT Hub's list (its documentation on TLS support).
 CIPHERS = (
@@ -45,13 +46,13 @@ class ServerTLS:
             one, None for all others
     """
 
-    def __init__(self, server: Pair, late: str = "", wrong: Callable = lambda: None):
+    def __init__(self, server: CertAndKey, late: str = "", wrong: Callable = lambda: None):
         self.late = late
         self._wrong = wrong
         self._context = self._made(server)
         self._asked: dict[SSL.Connection, defer.Deferred] = {}
 
-    def _made(self, server: Pair) -> SSL.Context:
+    def _made(self, server: CertAndKey) -> SSL.Context:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_max_proto_version(SSL.TLS1_2_VERSION)

@@ -14,7 +14,7 @@ from typing import NoReturn
 from littlefs import LittleFS
 
 from .. import ToolError, interpreter
-from ..certs.making import write_new
+from ..files import write_files
 from .board import Board
 from .port import Listener, Port, Terminal
 
@@ -29,7 +29,7 @@ def make_flash(path: Path, size: int) -> None:
     """Make a flash file with an empty littlefs, unless it is there. Raises ToolError."""
     if not path.exists():
         empty = LittleFS(block_size=BLOCK, block_count=size // BLOCK)
-        write_new(path.parent, {path.name: bytes(empty.context.buffer)})
+        write_files(path.parent, {path.name: bytes(empty.context.buffer)})
         return
     try:
         with open(path, "rb") as file:

@@ -18,8 +18,11 @@ from pathlib import Path
 from bench import mpy
 from helpers import peers
 from microdps_tools import CHECKOUT, interpreter
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.certificate_folder import device_files
+from microdps_tools.certs.making import issue
 from microdps_tools.device import config
+from microdps_tools.files import write_files
 from microdps_tools.simulator.hub import mqtt
 
 MESSAGES = 100
@@ -212,13 +215,13 @@ class Bench:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.root = certs.issue("bench root", ca=True)
+        self.root = issue("bench root", ca=True)
         self.context = peers.server_context(folder, self.root)
         peers.require_client(self.context, self.root)
-        device = certs.issue("device-01", self.root)
-        files = certs.device_files(device, [])
-        certs.write_new(folder / "device", files)
-        certs.write_new(folder, {"root.pem": certs.pem(self.root.cert)})
+        device = issue("device-01", self.root)
+        files = device_files(device, [])
+        write_files(folder / "device", files)
+        write_files(folder, {"root.pem": encoding.pem(self.root.cert)})
         config.write_identity(folder, folder / "device", str(folder / "root.pem"))
         mpy.compile_to(folder / "program")
         for path in PROGRAMS.glob("*.py"):

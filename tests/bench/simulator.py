@@ -23,6 +23,8 @@ from pathlib import Path
 
 from conftest import enrolled, start_simulator
 from microdps_tools import CHECKOUT
+from microdps_tools.certs import encoding
+from microdps_tools.files import write_files
 from microdps_tools.simulator.store.store import Store
 
 # Each is measured for so long, so often.
@@ -177,13 +179,12 @@ reactor.run()
 @contextlib.contextmanager
 def bare(state: Path):
     """A resource that answers 204, behind the same TLS → its host."""
-    from microdps_tools.certs import making as certs
     from microdps_tools.simulator.server import server_identity
 
     pair = server_identity(state, "localhost")
     folder = state / "bare"
-    certs.write_new(folder, {"cert.pem": certs.pem(pair.cert), "key.pem": certs.key_pem(pair)})
-    command = [sys.executable, "-c", BARE, folder / "cert.pem", folder / "key.pem"]
+    write_files(folder, encoding.pem_files("bare", pair))
+    command = [sys.executable, "-c", BARE, folder / "bare.cert.pem", folder / "bare.key.pem"]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield f"localhost:{process.stdout.readline().strip()}"

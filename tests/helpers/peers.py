@@ -11,28 +11,28 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.making import CertAndKey, issue
+from microdps_tools.files import write_files
 
 # How long a server thread may take to notice that its test is over.
 STOP_S = 10
 
 
-def server_context(folder: Path, issuer: certs.Pair, **issued) -> ssl.SSLContext:
+def server_context(folder: Path, issuer: CertAndKey, **issued) -> ssl.SSLContext:
     """TLS 1.2, as DPS speaks it, with a server certificate of the issuer."""
     issued.setdefault("hosts", (x509.DNSName("localhost"),))
-    pair = certs.issue("peer", issuer, usage=ExtendedKeyUsageOID.SERVER_AUTH, **issued)
-    certs.write_new(
-        folder, {"peer.key.pem": certs.key_pem(pair), "peer.cert.pem": certs.pem(pair.cert)}, True
-    )
+    pair = issue("peer", issuer, usage=ExtendedKeyUsageOID.SERVER_AUTH, **issued)
+    write_files(folder, encoding.pem_files("peer", pair), force=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(folder / "peer.cert.pem", folder / "peer.key.pem")
     return context
 
 
-def require_client(context: ssl.SSLContext, issuer: certs.Pair) -> ssl.SSLContext:
+def require_client(context: ssl.SSLContext, issuer: CertAndKey) -> ssl.SSLContext:
     """Let only clients in whose chain leads to the issuer."""
-    context.load_verify_locations(cadata=certs.pem(issuer.cert).decode())
+    context.load_verify_locations(cadata=encoding.pem(issuer.cert).decode())
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_mode = ssl.CERT_REQUIRED
     return context

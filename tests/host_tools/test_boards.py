@@ -1,4 +1,4 @@
-"""The boards' data: one schema holds all of it."""
+"""boards/: each board's file fits the schema, and its values fit together."""
 
 import json
 import tomllib
@@ -14,7 +14,7 @@ SCHEMA = json.loads((boards.BOARDS / "schema.json").read_text())
 board = pytest.mark.parametrize("name", boards.names())
 
 
-def test_the_boards_that_are_promised():
+def test_promised_boards_exist():
     assert {"ESP32_GENERIC", "ESP32_GENERIC_C3", "ESP32_GENERIC_S2", "ESP32_GENERIC_S3"} <= set(
         boards.names()
     )
@@ -27,7 +27,7 @@ def test_schema(name):
     jsonschema.validate(tomllib.loads((boards.BOARDS / name / "board.toml").read_text()), SCHEMA)
 
 
-def test_schema_refuses_what_is_none():
+def test_schema_refuses_bad_values():
     data = tomllib.loads((boards.BOARDS / "ESP32_GENERIC" / "board.toml").read_text())
     for change in ({"chip": "esp8266"}, {"extra": 1}, {"links": []}, {"firmware": {}}):
         with pytest.raises(jsonschema.ValidationError):
@@ -71,23 +71,23 @@ def test_size_of_the_file_system(name, flash, release, size):
 
 
 @pytest.mark.parametrize(
-    ("flash", "release", "told"),
+    ("flash", "release", "expected"),
     [
-        ("2MB", None, "is no size of flash"),
-        ("5MB", None, "is no size of flash"),
-        ("big", None, "is no size of flash"),
+        ("2MB", None, "has no flash of"),
+        ("5MB", None, "has no flash of"),
+        ("big", None, "has no flash of"),
         ("4MB", "1.23.0", "is too old"),
-        ("4MB", "newest", "is no release"),
+        ("4MB", "newest", "is not a MicroPython release"),
         ("4MB", "1.25", "too small"),
     ],
 )
-def test_what_does_not_fit_says_so(flash, release, told):
+def test_size_that_does_not_fit(flash, release, expected):
     made = boards.load("ESP32_GENERIC_S3")
-    with pytest.raises(ToolError, match=told):
+    with pytest.raises(ToolError, match=expected):
         made.filesystem_size(made.flash_size(flash), release)
 
 
 @pytest.mark.parametrize("name", ["ESP8266_GENERIC", "", ".", "../boards/ESP32_GENERIC"])
-def test_board_that_is_not_there(name):
+def test_unknown_board(name):
     with pytest.raises(ToolError, match="choose one of ESP32_GENERIC"):
         boards.load(name)

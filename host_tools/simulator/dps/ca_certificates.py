@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ...certs.making import common_name, extension, signed_by
+from ...certs.reading import common_name, extension, signed_by
 from ..http_service import Answer, Call, Refusal, Service, etag
 from ..tls import thumbprint
 from .service_api import matched, read_certificate

@@ -121,7 +121,7 @@ def test_merged_image(simulator, tmp_path, command, firmware):
     assert merged[0xF000 : 0x1000 + len(data)] == data[0xF000 - 0x1000 :]
     fs = image.littlefs(image.program_files(), 2 * MB, BLOCK)
     assert merged[0x200000:].rstrip(b"\xff") == fs.rstrip(b"\xff")
-    assert "is there already" in command(*arguments, "--out", out).refusal
+    assert "already exists" in command(*arguments, "--out", out).refusal
     assert command(*arguments, "--out", out, "--force").code == 0
     assert out.read_bytes() == merged
 

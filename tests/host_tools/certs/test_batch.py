@@ -1,5 +1,6 @@
-"""certs batch: many devices, each signed once, whatever happens on the way."""
+"""certs batch signs each device once, also after a full disk or a killed run."""
 
+import datetime
 import errno
 import os
 import signal
@@ -10,16 +11,12 @@ import time
 import pytest
 
 from microdps_tools import CHECKOUT
-from microdps_tools.certs import batch as certs_batch
-from microdps_tools.certs import keys as certs_keys
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import batch, ca, certificate_folder, encoding, keys
+from microdps_tools.certs.making import issue
+from microdps_tools.certs.reading import common_name, load_cert_and_key, load_certs, signed_by
+from microdps_tools.files import write_files
 
-FILES = set(certs.FILES)
-
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "certs"
+FILES = set(certificate_folder.FILES)
 
 
 @pytest.fixture
@@ -42,73 +39,73 @@ def contents(folder) -> dict:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def whole(out, name) -> None:
-    """The folder of a device: all files, the key belongs to the leaf, the intermediate signed."""
+def assert_complete(out, name) -> None:
+    """A device's folder has all files, its key matches, and the intermediate signed it."""
     assert {path.name for path in (out / name).iterdir()} == FILES
-    pair = certs.load_pair(out / name / "cert.pem", out / name / "key.der")
-    assert certs.common_name(pair.cert) == name
-    assert certs.signed_by(pair.cert, certs.load_certs(out / "intermediate.cert.pem")[0])
+    pair = load_cert_and_key(out / name / "cert.pem", out / name / "key.der")
+    assert common_name(pair.cert) == name
+    assert signed_by(pair.cert, load_certs(out / "intermediate.cert.pem")[0])
 
 
 def test_all_devices_of_a_file(command, out, csv):
     text = '\ufeffplace,registration_id\r\n"roof, north",device-0\r\n\r\n,  Device-1 \r\n'
     done = command("certs", "batch", csv(text), "--out", out)
     assert (done.code, done.err) == (0, "")
-    assert done.out == f"{out}: 2 certificates made, 0 were there\n"
+    assert done.out == f"{out}: 2 certificates made, 0 existed\n"
     for name in ("device-0", "Device-1"):
-        whole(out, name)
+        assert_complete(out, name)
 
 
-def test_second_run_makes_what_is_new_and_touches_nothing_else(command, out, csv):
+def test_second_run_makes_only_the_new_devices(command, out, csv):
     assert command("certs", "batch", csv(ids(3)), "--out", out).code == 0
     before = contents(out)
     done = command("certs", "batch", csv(ids(5)), "--out", out)
-    assert done.out == f"{out}: 2 certificates made, 3 were there\n"
+    assert done.out == f"{out}: 2 certificates made, 3 existed\n"
     after = contents(out)
     assert {path: after[path] for path in before} == before
-    whole(out, "device-4")
+    assert_complete(out, "device-4")
 
 
-def test_device_that_is_there_in_another_case_is_not_signed_again(command, out, csv):
+def test_existing_device_in_another_case_is_not_signed_again(command, out, csv):
     command("certs", "chain", "DEVICE-0", "--out", out)
     done = command("certs", "batch", csv(ids(2)), "--out", out)
-    assert done.out == f"{out}: 1 certificates made, 1 were there\n"
+    assert done.out == f"{out}: 1 certificates made, 1 existed\n"
     assert not (out / "device-0").exists()
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("", "line 1: there is no column registration_id"),
         ("name\na\n", "line 1: there is no column registration_id"),
-        ("registration_id\n", "names no device"),
-        ("registration_id\nok-1\nnot ok\n", "line 3: 'not ok' is no registration ID"),
-        ("registration_id,x\nok-1,\n,1\n", "line 3: '' is no registration ID"),
+        ("registration_id\n", "has no devices"),
+        ("registration_id\nok-1\nnot ok\n", "line 3: 'not ok' is not a registration ID"),
+        ("registration_id,x\nok-1,\n,1\n", "line 3: '' is not a registration ID"),
         (f"registration_id\n{'x' * 65}\n", "line 2: 'xxx"),
-        ("registration_id\n../x\n", "line 2: '../x' is no registration ID"),
-        ("registration_id\na\nb\nA\n", "line 4: 'A' is in line 2 already"),
-        ("registration_id\na\na\n", "line 3: 'a' is in line 2 already"),
+        ("registration_id\n../x\n", "line 2: '../x' is not a registration ID"),
+        ("registration_id\na\nb\nA\n", "line 4: 'A' is already in line 2"),
+        ("registration_id\na\na\n", "line 3: 'a' is already in line 2"),
         ('registration_id\n"a\n', "line 2: "),
         ("x,registration_id\nroof, north,a\n", "line 2: there are more fields than columns"),
-        (b"registration_id\n\xff\n", "is no UTF-8"),
+        (b"registration_id\n\xff\n", "is not UTF-8"),
     ],
 )
-def test_file_that_is_wrong_signs_nothing(command, out, csv, text, told):
+def test_bad_csv_file_signs_nothing(command, out, csv, text, expected):
     path = csv(text)
     refusal = command("certs", "batch", path, "--out", out).refusal
-    assert told in refusal
+    assert expected in refusal
     assert str(path) in refusal
     assert not out.exists()
 
 
-def test_file_that_is_not_there(command, out, tmp_path):
+def test_missing_csv_file(command, out, tmp_path):
     path = tmp_path / "none.csv"
     refusal = command("certs", "batch", path, "--out", out).refusal
     assert refusal == f"microdps: cannot read {path}: No such file or directory\n"
 
 
 @pytest.mark.parametrize("missing", sorted(FILES))
-def test_folder_that_is_not_whole_is_told_before_anything_is_signed(command, out, csv, missing):
+def test_incomplete_folder_stops_the_run_before_anything_is_signed(command, out, csv, missing):
     command("certs", "chain", "device-2", "--out", out)
     (out / "device-2" / missing).unlink()
     before = contents(out)
@@ -117,7 +114,7 @@ def test_folder_that_is_not_whole_is_told_before_anything_is_signed(command, out
     assert contents(out) == before
 
 
-def test_full_disk_stops_it_and_leaves_whole_folders(command, out, csv, monkeypatch):
+def test_full_disk_stops_the_run_and_leaves_complete_folders(command, out, csv, monkeypatch):
     path = csv(ids(5))
     opened = os.open
     signed = []
@@ -127,20 +124,20 @@ def test_full_disk_stops_it_and_leaves_whole_folders(command, out, csv, monkeypa
             raise OSError(errno.ENOSPC, "No space left on device")
         return opened(name, *given, **more)
 
-    issue = certs.issue
-    monkeypatch.setattr(
-        certs, "issue", lambda name, *a, **k: signed.append(name) or issue(name, *a, **k)
-    )
+    for module in (batch, ca):
+        monkeypatch.setattr(
+            module, "issue", lambda name, *a, **k: signed.append(name) or issue(name, *a, **k)
+        )
     monkeypatch.setattr(os, "open", full)
     assert "No space left on device" in command("certs", "batch", path, "--out", out).refusal
     monkeypatch.undo()
     assert signed[2:] == ["device-0", "device-1", "device-2", "device-3"]
     assert sorted(path.name for path in out.iterdir() if path.is_dir()) == signed[2:5]
     done = command("certs", "batch", path, "--out", out)
-    assert done.out == f"{out}: 2 certificates made, 3 were there\n"
+    assert done.out == f"{out}: 2 certificates made, 3 existed\n"
 
 
-def test_killed_run_leaves_whole_folders_and_goes_on(command, out, csv):
+def test_killed_run_leaves_complete_folders_and_can_continue(command, out, csv):
     path = csv(ids(3000))
     arguments = ["certs", "batch", str(path), "--out", str(out)]
     process = [sys.executable, "-m", "microdps_tools", *arguments]
@@ -178,54 +175,52 @@ def test_two_runs_at_once_are_refused(command, out, csv):
     assert command("certs", "batch", csv(ids(2)), "--out", out).code == 0
 
 
-def test_issuer_that_cannot_sign_stops_it_at_once(command, out, csv, monkeypatch):
+def test_bad_issuer_stops_the_run_at_once(command, out, csv, monkeypatch):
     command("certs", "chain", "unused", "--out", out)
     (out / "intermediate.key.pem").write_text("no key")
     assert "intermediate.key.pem" in command("certs", "batch", csv(ids(2)), "--out", out).refusal
     assert not list(out.glob("device-*"))
 
 
-def test_issuer_that_has_expired_signs_nothing(command, out, csv):
-    start = certs.datetime.datetime(2020, 1, 1, tzinfo=certs.datetime.UTC)
-    pair = certs.issue("intermediate", ca=True, days=30, start=start)
-    name = "intermediate"
-    files = {f"{name}.cert.pem": certs.pem(pair.cert), f"{name}.key.pem": certs.key_pem(pair)}
-    certs.write_new(out, files)
+def test_expired_issuer_signs_nothing(command, out, csv):
+    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+    pair = issue("intermediate", ca=True, days=30, start=start)
+    write_files(out, encoding.pem_files("intermediate", pair))
     refusal = command("certs", "batch", csv(ids(2)), "--out", out).refusal
     assert "expired on 2020-01-31" in refusal
     assert not list(out.glob("device-*"))
 
 
 def test_keys_are_encrypted_on_request(command, out, csv, monkeypatch):
-    monkeypatch.setenv(certs_keys.PASSPHRASE, "1234")
+    monkeypatch.setenv(keys.PASSPHRASE_VARIABLE, "1234")
     assert command("certs", "batch", csv(ids(1)), "--out", out, "--encrypt").code == 0
     assert b"ENCRYPTED" in (out / "device-0" / "key.pem").read_bytes()
-    whole(out, "device-0")
+    assert_complete(out, "device-0")
 
 
-def test_progress_without_a_terminal_is_lines(command, out, csv, monkeypatch):
-    monkeypatch.setattr(certs_batch, "EVERY_S", 0)
+def test_progress_is_printed_in_lines_without_a_terminal(command, out, csv, monkeypatch):
+    monkeypatch.setattr(batch, "PROGRESS_INTERVAL_S", 0)
     done = command("certs", "batch", csv(ids(3)), "--out", out)
     assert done.err == "".join(f"certificates: {n} of 3\n" for n in range(3))
 
 
-def test_progress_on_a_terminal_is_a_bar(out, csv, tmp_path):
+def test_progress_is_a_bar_on_a_terminal(out, csv, tmp_path):
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
     arguments = ["certs", "batch", str(csv(ids(3))), "--out", str(out)]
     command = [sys.executable, "-m", "microdps_tools", *arguments]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=theirs) as run:
         os.close(theirs)
-        said = b""
+        shown = b""
         while True:
             try:
                 part = os.read(ours, 1000)
-            except OSError:  # it has ended
+            except OSError:  # the process has ended
                 break
             if not part:
                 break
-            said += part
+            shown += part
         printed = run.stdout.read()
     os.close(ours)
-    assert b"3/3" in said
-    assert printed == f"{out}: 3 certificates made, 0 were there\n".encode()
+    assert b"3/3" in shown
+    assert printed == f"{out}: 3 certificates made, 0 existed\n".encode()

@@ -1,4 +1,4 @@
-"""Encrypted keys: written with --encrypt, read back, and what is said when they do not open."""
+"""Keys: every encoding, encrypted with --encrypt, and the errors when they do not open."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from microdps_tools import ToolError
-from microdps_tools.certs import keys as certs_keys
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding, keys
+from microdps_tools.certs.making import issue
+from microdps_tools.certs.reading import load_cert_and_key
 
 PASSPHRASE = b"1234"
 
@@ -30,7 +31,7 @@ def passphrase_file(tmp_path):
 
 @pytest.fixture(autouse=True)
 def no_passphrase(monkeypatch):
-    monkeypatch.delenv(certs_keys.PASSPHRASE, raising=False)
+    monkeypatch.delenv(keys.PASSPHRASE_VARIABLE, raising=False)
 
 
 def private(key, encoding, form, passphrase=None) -> bytes:
@@ -51,60 +52,60 @@ def private(key, encoding, form, passphrase=None) -> bytes:
     ],
 )
 @pytest.mark.parametrize("given", [None, PASSPHRASE, b"wrong"])
-def test_key_of_every_encoding(tmp_path, key, encoding, form, passphrase, given):
+def test_key_in_every_encoding(tmp_path, key, encoding, form, passphrase, given):
     path = tmp_path / "key"
     path.write_bytes(private(key, encoding, form, passphrase))
     if passphrase in (None, given):
-        assert certs_keys.load_key(path, given).private_numbers() == key.private_numbers()
+        assert keys.load_key(path, given).private_numbers() == key.private_numbers()
         return
     with pytest.raises(ToolError) as caught:
-        certs_keys.load_key(path, given)
+        keys.load_key(path, given)
     assert str(path) in str(caught.value)
-    assert certs_keys.PASSPHRASE in str(caught.value)
+    assert keys.PASSPHRASE_VARIABLE in str(caught.value)
     assert ("does not open" if given else "is encrypted") in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\nMII=\n"])
 @pytest.mark.parametrize("given", [None, PASSPHRASE])
-def test_file_that_is_no_key(tmp_path, content, given):
+def test_file_that_is_not_a_key(tmp_path, content, given):
     path = tmp_path / "key"
     path.write_bytes(content)
     with pytest.raises(ToolError, match=f"the private key {path} "):
-        certs_keys.load_key(path, given)
+        keys.load_key(path, given)
 
 
-def test_key_of_another_kind(tmp_path):
+def test_key_of_an_unsupported_type(tmp_path):
     path = tmp_path / "key"
     other = ed25519.Ed25519PrivateKey.generate()
     path.write_bytes(private(other, Encoding.PEM, PrivateFormat.PKCS8))
     with pytest.raises(ToolError, match="neither RSA nor EC"):
-        certs_keys.load_key(path)
+        keys.load_key(path)
 
 
 def test_missing_key(tmp_path):
     with pytest.raises(ToolError, match="No such file"):
-        certs_keys.load_key(tmp_path / "key")
+        keys.load_key(tmp_path / "key")
 
 
-def test_passphrase_from_the_file_goes_before_the_environment(monkeypatch, passphrase_file):
-    assert certs_keys.read_passphrase(None) is None
-    monkeypatch.setenv(certs_keys.PASSPHRASE, "other")
-    assert certs_keys.read_passphrase(None) == b"other"
-    assert certs_keys.read_passphrase(passphrase_file) == PASSPHRASE
+def test_passphrase_file_wins_over_the_environment(monkeypatch, passphrase_file):
+    assert keys.read_passphrase(None) is None
+    monkeypatch.setenv(keys.PASSPHRASE_VARIABLE, "other")
+    assert keys.read_passphrase(None) == b"other"
+    assert keys.read_passphrase(passphrase_file) == PASSPHRASE
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n1234\n", b"x" * 1024])
-def test_file_that_holds_no_passphrase(tmp_path, content):
+def test_file_without_a_passphrase(tmp_path, content):
     file = tmp_path / "passphrase.txt"
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(ToolError, match=str(file)):
-        certs_keys.read_passphrase(file)
+        keys.read_passphrase(file)
 
 
-def test_new_key_is_of_the_certificates_type():
+def test_new_key_has_the_certificates_type():
     for key_type, size in (("ec-p256", 256), ("ec-p384", 384), ("rsa-2048", 2048)):
-        made = certs_keys.key_like(certs.issue("one", key_type=key_type).cert)
+        made = keys.new_key_like(issue("one", key_type=key_type).cert)
         assert isinstance(made, rsa.RSAPrivateKey) == key_type.startswith("rsa")
         assert made.key_size == size
 
@@ -114,18 +115,19 @@ def test_keys_are_encrypted_on_request(command, tmp_path, kind, passphrase_file)
     out = tmp_path / "certs"
     with_file = ("--encrypt", "--passphrase-file", passphrase_file)
     assert command("certs", kind, "device-01", "--out", out, *with_file).code == 0
-    keys = list(out.rglob("*key.pem"))
-    assert len(keys) == (1 if kind == "self-signed" else 3)
-    for path in keys:
+    paths = list(out.rglob("*key.pem"))
+    assert len(paths) == (1 if kind == "self-signed" else 3)
+    for path in paths:
         assert path.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
         assert path.stat().st_mode & 0o777 == 0o600
-        certs_keys.load_key(path, PASSPHRASE)
+        keys.load_key(path, PASSPHRASE)
     folder = out / "device-01"
-    pair = certs.load_pair(folder / "cert.pem", folder / "key.der")  # the device's: never
-    assert certs.key_der(pair) == (folder / "key.der").read_bytes()
+    # The device's key is never encrypted.
+    pair = load_cert_and_key(folder / "cert.pem", folder / "key.der")
+    assert encoding.key_der(pair.key) == (folder / "key.der").read_bytes()
 
 
-def test_encrypted_issuer_signs_when_its_passphrase_is_there(
+def test_encrypted_issuer_signs_with_its_passphrase(
     command, tmp_path, monkeypatch, passphrase_file
 ):
     out = tmp_path / "certs"
@@ -133,12 +135,12 @@ def test_encrypted_issuer_signs_when_its_passphrase_is_there(
     command("certs", "chain", "device-01", *given)
     refusal = command("certs", "chain", "device-02", "--out", out).refusal
     assert "root.key.pem is encrypted: set MICRODPS_KEY_PASSPHRASE" in refusal
-    monkeypatch.setenv(certs_keys.PASSPHRASE, "12345")
+    monkeypatch.setenv(keys.PASSPHRASE_VARIABLE, "12345")
     refusal = command("certs", "chain", "device-02", "--out", out).refusal
     assert "does not open" in refusal
     assert "12345" not in refusal
     assert not (out / "device-02").exists()
-    monkeypatch.setenv(certs_keys.PASSPHRASE, "1234")
+    monkeypatch.setenv(keys.PASSPHRASE_VARIABLE, "1234")
     assert command("certs", "chain", "device-02", "--out", out).code == 0
     assert b"ENCRYPTED" not in (out / "device-02" / "key.pem").read_bytes()
 
@@ -150,7 +152,7 @@ def test_encryption_without_a_passphrase_is_refused(command, tmp_path):
     assert not out.exists()
 
 
-def test_passphrase_is_no_option(command, tmp_path):
+def test_passphrase_is_not_an_option(command, tmp_path):
     done = command("certs", "chain", "device-01", "--out", tmp_path, "--passphrase", "1234")
     assert done.code in (1, 2)
     assert not (tmp_path / "device-01").exists()

@@ -1,11 +1,11 @@
-"""The how-to's openssl commands make files that our tools take, and openssl takes ours."""
+"""Our tools read the files of the how-to's openssl commands, and openssl reads ours."""
 
 import shutil
 import subprocess
 
 import pytest
 
-from microdps_tools.certs import making as certs
+from microdps_tools.certs.keys import KEY_TYPES
 from microdps_tools.device import config
 
 TIMEOUT_S = 60
@@ -38,7 +38,7 @@ commonName = supplied
 
 @pytest.fixture
 def openssl(tmp_path):
-    """Run openssl in a folder of its own → its output. Fails if it does."""
+    """Run openssl in a folder of its own → its output. The test fails if openssl fails."""
     (tmp_path / "openssl.cnf").write_text(CONFIG)
 
     def run(*arguments) -> str:
@@ -67,7 +67,7 @@ def key(openssl, name, kind="rsa:2048"):
 
 
 def sign(openssl, name, issuer, section) -> None:
-    """A certificate for a key, signed by an issuer's, by itself if there is none."""
+    """Make a certificate for a key. issuer: signs it; None: self-signed."""
     config_ = ["-config", "openssl.cnf", "-extensions", section]
     subject = ["-subj", f"/CN={name}", "-passin", f"pass:{PHRASE}"]
     if not issuer:
@@ -89,8 +89,8 @@ def phrase(monkeypatch):
     monkeypatch.setenv("MICRODPS_KEY_PASSPHRASE", PHRASE)
 
 
-def checked(command, folder, name) -> None:
-    """A board could use what was converted."""
+def assert_usable(command, folder, name) -> None:
+    """'microdps check' finds nothing wrong with the converted files."""
     device = folder / "device"
     config.write_identity(device, folder / "converted", "azure")
     config.write_config(device, {"id_scope": "0ne00111111", "registration_id": name})
@@ -113,8 +113,8 @@ def test_self_signed_of_the_how_to(openssl, command, phrase, monkeypatch):
     done = command(*convert, folder / "device-key.pem", "--out", folder / "converted")
     assert done.code == 0, done.err
     assert "  key rsa-4096, extended key usage clientAuth, CA no" in done.out
-    assert "  signed by itself" in done.out
-    checked(command, folder, "my-x509-device")
+    assert "  self-signed" in done.out
+    assert_usable(command, folder, "my-x509-device")
     monkeypatch.delenv("MICRODPS_KEY_PASSPHRASE")
     assert "is encrypted" in command(*convert, folder / "device-key.pem", "--out", "x").refusal
     key = folder / "unencrypted-device-key.pem"
@@ -123,7 +123,7 @@ def test_self_signed_of_the_how_to(openssl, command, phrase, monkeypatch):
     assert same[0] == same[1]
 
 
-def test_text_and_parameters_that_openssl_writes_before_pem(openssl, command):
+def test_openssls_text_and_parameters_before_pem_are_ignored(openssl, command):
     folder = openssl.folder
     openssl("ecparam", "-name", "prime256v1", "-genkey", "-out", "device.key.pem")
     assert "BEGIN EC PARAMETERS" in (folder / "device.key.pem").read_text()
@@ -132,7 +132,7 @@ def test_text_and_parameters_that_openssl_writes_before_pem(openssl, command):
     (folder / "device.cert.pem").write_text(text)
     arguments = [folder / "device.cert.pem", "--key", folder / "device.key.pem"]
     assert command("certs", "convert", *arguments, "--out", folder / "converted").code == 0
-    checked(command, folder, "device")
+    assert_usable(command, folder, "device")
 
 
 def test_chain_of_the_how_tos_own_ca(openssl, command, phrase):
@@ -165,8 +165,8 @@ def test_chain_of_the_how_tos_own_ca(openssl, command, phrase):
     arguments = [chain, "--key", folder / "device-01.key.pem", "--out", folder / "converted"]
     done = command("certs", "convert", *arguments)
     assert done.code == 0, done.err
-    checked(command, folder, "device-01")
-    # The how-to's issuer signs what follows.
+    assert_usable(command, folder, "device-01")
+    # The how-to's issuer signs the next certificate.
     (folder / "converted").rename(folder / "device-01")
     issuer = ["--issuer-cert", folder / "intermediate.cert.pem"]
     issuer += ["--issuer-key", folder / "intermediate.key.pem"]
@@ -193,7 +193,7 @@ def test_chain_of_the_how_to(openssl, command, phrase, kind):
     done = command("certs", "convert", *arguments)
     assert done.code == 0, done.err
     assert ": 2 certificates" in done.out  # the root is left out
-    checked(command, folder, "device-01")
+    assert_usable(command, folder, "device-01")
     # The same from separate files, and from DER.
     again = [folder / "device-01.cert.pem", "--key", folder / "device-01.key.pem"]
     again += ["--issuer", folder / "intermediate.cert.pem", "--out", folder / "again"]
@@ -206,8 +206,8 @@ def test_chain_of_the_how_to(openssl, command, phrase, kind):
         assert (folder / "back" / name).read_bytes() == first
 
 
-@pytest.mark.parametrize("key_type", certs.KEY_TYPES)
-def test_openssl_verifies_ours(openssl, command, key_type):
+@pytest.mark.parametrize("key_type", KEY_TYPES)
+def test_openssl_verifies_our_chain(openssl, command, key_type):
     folder = openssl.folder
     assert command("certs", "chain", "device-01", "--key", key_type, "--out", folder).code == 0
     by = ["-CAfile", "root.cert.pem", "-untrusted", "intermediate.cert.pem"]
@@ -219,7 +219,7 @@ def test_openssl_verifies_ours(openssl, command, key_type):
     assert "SSL server : No" in purposes
 
 
-def test_key_that_we_encrypt_opens_with_its_pass_phrase(openssl, command, phrase):
+def test_openssl_opens_our_encrypted_key(openssl, command, phrase):
     folder = openssl.folder
     done = command("certs", "chain", "device-01", "--encrypt", "--out", folder)
     assert done.code == 0, done.err

@@ -1,4 +1,4 @@
-"""certs show: what a person wants to know of a certificate, a chain, a device's folder."""
+"""certs show describes a certificate, a chain and a device's folder."""
 
 import datetime
 import subprocess
@@ -7,18 +7,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.making import issue
+from microdps_tools.certs.reading import load_certs
+from microdps_tools.certs.slots import SLOTS
 from microdps_tools.device import config
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
-
-
-@pytest.fixture
-def made(command, tmp_path):
-    """The folder of certificates with a chain for device-01."""
-    assert command("certs", "chain", "device-01", "--out", tmp_path / "certs").code == 0
-    return tmp_path / "certs"
 
 
 @pytest.fixture
@@ -27,7 +23,7 @@ def shown(command, tmp_path):
 
     def run(*given) -> list[str]:
         file = tmp_path / "given.pem"
-        file.write_bytes(certs.pem(*given))
+        file.write_bytes(encoding.pem(*given))
         done = command("certs", "show", file)
         assert (done.code, done.err) == (0, "")
         return done.out.splitlines()
@@ -51,19 +47,19 @@ def test_every_line_of_a_chain(command, made):
         "- subject CN=device-01",
         "  issuer CN=microdps test intermediate",
     ]
-    cert, issuer = certs.load_certs(file)
+    cert, issuer = load_certs(file)
     begin, end = cert.not_valid_before_utc, cert.not_valid_after_utc
     assert lines[3] == f"  valid {begin:%F %T} to {end:%F %T} UTC, 364 days left"
     assert lines[4] == "  key ec-p256, extended key usage clientAuth, CA no"
     assert lines[8] == "  signed by the next one"
     assert lines[12] == "  key ec-p256, extended key usage any, CA yes"
-    size = 7 + sum(len(certs.der(one)) + 3 for one in (cert, issuer))
+    size = 7 + sum(len(encoding.der(one)) + 3 for one in (cert, issuer))
     assert lines[16:] == [f"  in TLS: {size} of the 4096 bytes that a device can send"]
 
 
-def test_numbers_are_those_of_openssl(made, shown):
+def test_thumbprints_and_serial_are_those_of_openssl(made, shown):
     file = made / "device-01" / "cert.pem"
-    text = shown(*certs.load_certs(file))
+    text = shown(*load_certs(file))
     for option, word in (("-sha1", "sha1"), ("-sha256", "sha256")):
         said = openssl("x509", "-in", file, "-noout", "-fingerprint", option)
         assert f"  {word} {said.partition('=')[2].replace(':', '').lower()}" in text
@@ -84,51 +80,51 @@ def test_numbers_are_those_of_openssl(made, shown):
         ({"key_type": "ec-p384"}, "key ec-p384,"),
     ],
 )
-def test_what_a_certificate_is(shown, issued, text):
-    lines = shown(certs.issue("one", **issued).cert)
+def test_details_of_a_certificate(shown, issued, text):
+    lines = shown(issue("one", **issued).cert)
     assert [line for line in lines if text in line], lines
-    assert "  signed by itself" in lines
+    assert "  self-signed" in lines
 
 
-def test_link_that_does_not_verify(shown):
-    impostor = certs.issue("issuer", ca=True)
-    leaf = certs.issue("leaf", certs.issue("issuer", ca=True))
+def test_issuer_that_did_not_sign(shown):
+    impostor = issue("issuer", ca=True)
+    leaf = issue("leaf", issue("issuer", ca=True))
     assert "  NOT SIGNED by the next one" in shown(leaf.cert, impostor.cert)
 
 
 def test_root_is_not_counted(shown):
-    root = certs.issue("root", ca=True)
-    leaf = certs.issue("leaf", root)
-    size = 7 + len(certs.der(leaf.cert)) + 3
+    root = issue("root", ca=True)
+    leaf = issue("leaf", root)
+    size = 7 + len(encoding.der(leaf.cert)) + 3
     expected = f"  in TLS: {size} of the 4096 bytes that a device can send, without the root"
     assert shown(leaf.cert, root.cert)[-1] == expected
 
 
-def test_chain_that_no_device_can_send(shown):
-    issuers = [certs.issue("root", ca=True)]
+def test_chain_too_long_for_a_device(shown):
+    issuers = [issue("root", ca=True)]
     for number in range(13):
-        issuers.append(certs.issue(f"issuer {number}", issuers[-1], ca=True))
+        issuers.append(issue(f"issuer {number}", issuers[-1], ca=True))
     lines = shown(*(pair.cert for pair in reversed(issuers)))
     assert lines[-1].endswith(": TOO MANY")
 
 
-def test_folder_of_a_device_and_the_key_in_it(command, made):
+def test_certificate_folder_and_its_key(command, made):
     folder = made / "device-01"
     done = command("certs", "show", folder)
     assert done.out.startswith(f"{folder / 'cert.der'}: 2 certificates\n")
     assert done.out.splitlines()[-1] == f"  {folder / 'key.der'} belongs to it"
-    (folder / "key.der").write_bytes(certs.key_der(certs.issue("another")))
+    (folder / "key.der").write_bytes(encoding.key_der(issue("another").key))
     done = command("certs", "show", folder)
     assert done.out.splitlines()[-1] == f"  {folder / 'key.der'} DOES NOT BELONG to it"
 
 
-def test_folder_that_is_laid_for_a_board(command, made, tmp_path):
-    for slot in config.SLOTS:
+def test_device_folder_with_two_slots(command, made, tmp_path):
+    for slot in SLOTS:
         config.write_identity(
             tmp_path / "device", made / "device-01", str(made / "root.cert.pem"), slot
         )
     done = command("certs", "show", tmp_path / "device")
-    for slot in config.SLOTS:
+    for slot in SLOTS:
         assert f"{tmp_path / 'device' / 'identity' / slot / 'cert.der'}: 2 cert" in done.out
 
 
@@ -141,16 +137,16 @@ def test_folder_without_certificates(command, tmp_path):
     assert "name a file" in command("certs", "show", tmp_path).refusal
 
 
-def test_key_that_no_device_can_have(tmp_path, command):
+def test_key_of_an_unsupported_type(tmp_path, command):
     key = ed25519.Ed25519PrivateKey.generate()
-    authority = certs.issue("root", ca=True)
+    authority = issue("root", ca=True)
     file = tmp_path / "cert.pem"
-    file.write_bytes(certs.pem(certs.issue("leaf", authority, key=key).cert))
+    file.write_bytes(encoding.pem(issue("leaf", authority, key=key).cert))
     assert "  key Ed25519PublicKey, " in command("certs", "show", file).out
 
 
-def test_extension_that_cannot_be_read(tmp_path, command):
-    data = certs.der(certs.issue("leaf").cert)
+def test_unreadable_extension(tmp_path, command):
+    data = encoding.der(issue("leaf").cert)
     usage = b"\x55\x1d\x25\x04\x0c\x30"  # extendedKeyUsage, and the SEQUENCE in it
     assert usage in data
     file = tmp_path / "cert.der"

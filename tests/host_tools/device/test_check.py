@@ -5,8 +5,11 @@ import datetime
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.certificate_folder import device_files
+from microdps_tools.certs.making import issue
 from microdps_tools.device import config
+from microdps_tools.files import write_files
 
 NAME = "device-01"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -15,15 +18,15 @@ NOW = datetime.datetime.now(datetime.UTC)
 @pytest.fixture
 def make(tmp_path):
     """Write a device's folder → the folder. What is given differs from a right one."""
-    root = certs.issue("root", ca=True, days=3650)
-    intermediate = certs.issue("intermediate", root, ca=True, days=3650)
-    (tmp_path / "intermediate.pem").write_bytes(certs.pem(intermediate.cert))
-    (tmp_path / "root.pem").write_bytes(certs.pem(root.cert))
+    root = issue("root", ca=True, days=3650)
+    intermediate = issue("intermediate", root, ca=True, days=3650)
+    (tmp_path / "intermediate.pem").write_bytes(encoding.pem(intermediate.cert))
+    (tmp_path / "root.pem").write_bytes(encoding.pem(root.cert))
 
     def write(name=NAME, issuers=(intermediate.cert,), settings=(), **issued):
         folder = tmp_path / "device"
-        pair = certs.issue(name, intermediate, **issued)
-        certs.write_new(tmp_path / "made", certs.device_files(pair, list(issuers)), force=True)
+        pair = issue(name, intermediate, **issued)
+        write_files(tmp_path / "made", device_files(pair, list(issuers)), force=True)
         config.write_identity(folder, tmp_path / "made", "azure")
         given = {"id_scope": "0ne00111111", "registration_id": NAME} | dict(settings)
         config.write_config(folder, given)
@@ -80,20 +83,20 @@ def test_chain_that_does_not_reach_the_enrolled_certificate(command, make):
 
 def test_roots_that_azure_does_not_lead_to(command, make):
     folder = make()
-    (folder / "identity" / "a" / "roots.der").write_bytes(certs.der(make.root))
+    (folder / "identity" / "a" / "roots.der").write_bytes(encoding.der(make.root))
     done = command("check", folder)
     assert done.code == 1
     assert "microdps config --roots azure" in done.out
     make(settings={"host": "localhost:8443"})
-    (folder / "identity" / "a" / "roots.der").write_bytes(certs.der(make.root))
+    (folder / "identity" / "a" / "roots.der").write_bytes(encoding.der(make.root))
     assert command("check", folder).code == 0
 
 
 def test_what_is_missing_or_no_key_of_this_certificate(command, make):
     folder = make()
     (folder / "config.json").unlink()
-    pair = certs.issue("another")
-    (folder / "identity" / "a" / "key.der").write_bytes(certs.key_der(pair))
+    pair = issue("another")
+    (folder / "identity" / "a" / "key.der").write_bytes(encoding.key_der(pair.key))
     done = command("check", folder)
     assert done.code == 1
     first, second = done.out.splitlines()

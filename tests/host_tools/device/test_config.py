@@ -13,7 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from microdps import config as device_config
 from microdps.identity import Identity
 from microdps_tools import CHECKOUT
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.certificate_folder import make_chain
+from microdps_tools.certs.making import issue
+from microdps_tools.certs.reading import load_certs
 from microdps_tools.device import config
 
 # Azure documentation, "TLS support in DPS": DigiCert Global Root G2, and Microsoft RSA Root
@@ -29,7 +32,7 @@ REQUIRED = ("--id-scope", "0ne00111111", "--registration-id", "device-01")
 @pytest.fixture
 def made(tmp_path):
     """Certificates of device-01."""
-    return certs.chain("device-01", tmp_path / "certs", "ec-p256", 30, False)
+    return make_chain("device-01", tmp_path / "certs", "ec-p256", 30, False)
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def test_written_and_checked(configuring, made, tmp_path):
         *("--log", "error", "--identity", made, "--roots", "azure"),
     )
     folder = tmp_path / "device"
-    until = certs.load_certs(made / "cert.pem")[0].not_valid_after_utc
+    until = load_certs(made / "cert.pem")[0].not_valid_after_utc
     assert (done.code, done.err) == (0, "")
     assert done.out == f"{folder}: ready, CN=device-01 until {until:%Y-%m-%d}\n"
     assert written(folder) == {
@@ -157,10 +160,10 @@ def test_azures_roots(whole):
     assert sha1.hex() == "73a5e64a3bff8316ff0edccc618a906e4eae4d74"
 
 
-@pytest.mark.parametrize("encode", [certs.pem, certs.der])
+@pytest.mark.parametrize("encode", [encoding.pem, encoding.der])
 def test_roots_of_a_file(configuring, made, tmp_path, encode):
-    roots = [certs.issue(f"root {i}", ca=True).cert for i in range(3)]
-    if encode is certs.der:
+    roots = [issue(f"root {i}", ca=True).cert for i in range(3)]
+    if encode is encoding.der:
         del roots[1:]
     (tmp_path / "roots").write_bytes(encode(*roots))
     done = configuring(*REQUIRED, "--identity", made, "--roots", tmp_path / "roots")
@@ -268,7 +271,7 @@ def test_identity_folder_without_a_part(configuring, made, part):
 
 
 def test_key_of_another_certificate_is_refused(configuring, made, whole):
-    other = certs.chain("device-02", made.parent, "ec-p256", 30, False)
+    other = make_chain("device-02", made.parent, "ec-p256", 30, False)
     (whole / "identity" / "a" / "key.der").write_bytes((other / "key.der").read_bytes())
     assert "identity/a/key.der" in configuring().refusal
 
@@ -285,7 +288,7 @@ def test_certificate_that_is_damaged_is_refused(configuring, whole, part):
 
 def test_next_identity_goes_into_the_other_slot_with_the_same_roots(configuring, whole, tmp_path):
     first = {path.name: path.read_bytes() for path in (whole / "identity" / "a").iterdir()}
-    renewed = certs.chain("device-01", tmp_path / "certs", "ec-p256", 60, True)
+    renewed = make_chain("device-01", tmp_path / "certs", "ec-p256", 60, True)
     done = configuring("--identity", renewed, "--slot", "b", "--transport", "mqtt")
     assert (done.code, done.err) == (0, "")
     second = {path.name: path.read_bytes() for path in (whole / "identity" / "b").iterdir()}

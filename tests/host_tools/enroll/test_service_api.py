@@ -20,9 +20,13 @@ from cryptography.hazmat.primitives import hashes
 
 from helpers import peers
 from microdps_tools import CHECKOUT
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.certificate_folder import make_self_signed
+from microdps_tools.certs.making import issue
+from microdps_tools.certs.reading import load_cert_and_key, load_certs
 from microdps_tools.enroll import ca_certificates as authority
 from microdps_tools.enroll import service_api as enroll
+from microdps_tools.files import write_files
 
 
 @pytest.fixture
@@ -34,7 +38,7 @@ def key_file(simulator):
 def cert(tmp_path, request):
     """File with a certificate, and the registration ID that is its common name."""
     name = re.sub("[^a-z0-9]+", "-", request.node.name)[-60:] + "-0"
-    return certs.self_signed(name, tmp_path, "ec-p256", 30, False) / "cert.pem", name
+    return make_self_signed(name, tmp_path, "ec-p256", 30, False) / "cert.pem", name
 
 
 @pytest.fixture
@@ -92,7 +96,7 @@ def test_second_time_replaces_the_first(enrolling, key_file, cert, rest, tmp_pat
     file, name = cert
     assert enrolling(kind, name, "--cert", file, "--connection-string-file", key_file).code == 0
     first = rest("GET", f"{path}/{name}").json()
-    folder = certs.self_signed(name, tmp_path, "ec-p256", 30, force=True)
+    folder = make_self_signed(name, tmp_path, "ec-p256", 30, force=True)
     enrolling(kind, name, "--cert", folder / "cert.der", "--connection-string-file", key_file)
     second = rest("GET", f"{path}/{name}").json()
     assert second["createdDateTimeUtc"] == first["createdDateTimeUtc"]
@@ -137,7 +141,7 @@ def test_options_become_the_enrollments(with_key, cert, rest, simulator):
 
 def test_what_is_not_given_stays(with_key, cert, rest, tmp_path):
     file, name = cert
-    next_one = certs.self_signed(f"{name}-next", tmp_path, "ec-p256", 30, False) / "cert.pem"
+    next_one = make_self_signed(f"{name}-next", tmp_path, "ec-p256", 30, False) / "cert.pem"
     options = ["--device-id", "thermometer-11", "--secondary-cert", next_one]
     with_key("individual", name, "--cert", file, *options, "--reprovision-policy", "never")
     before = rest("GET", f"enrollments/{name}").json()
@@ -158,13 +162,13 @@ def test_what_is_not_given_stays(with_key, cert, rest, tmp_path):
 
 
 def test_certificate_is_compared_however_the_service_has_it(cert):
-    leaf = certs.load_certs(cert[0])[0]
+    leaf = load_certs(cert[0])[0]
     wanted = enroll.record("enrollments", "device-01", cert=cert[0])
-    der = base64.b64encode(certs.der(leaf)).decode()
+    der = base64.b64encode(encoding.der(leaf)).decode()
     told = {"sha256Thumbprint": leaf.fingerprint(hashes.SHA256()).hex()}
     for held, same in (
-        ({"certificate": certs.pem(leaf).decode()}, True),
-        ({"certificate": base64.b64encode(certs.pem(leaf)).decode()}, True),
+        ({"certificate": encoding.pem(leaf).decode()}, True),
+        ({"certificate": base64.b64encode(encoding.pem(leaf)).decode()}, True),
         ({"certificate": der}, True),
         ({"certificate": None, "info": told}, True),
         ({"certificate": der, "info": {"sha256Thumbprint": "0" * 64}}, False),
@@ -206,8 +210,8 @@ def test_change_by_somebody_else_at_the_same_time(cert, simulator, monkeypatch):
 def peer(tmp_path, monkeypatch, command):
     """Run `microdps enroll` against a server that gives these answers, one a connection → Done,
     and what it was asked."""
-    root = certs.issue("peer root", ca=True)
-    certs.write_new(tmp_path, {"peer-root.pem": certs.pem(root.cert)})
+    root = issue("peer root", ca=True)
+    write_files(tmp_path, {"peer-root.pem": encoding.pem(root.cert)})
 
     def run(answers, *arguments):
         left = list(answers)
@@ -313,9 +317,8 @@ def test_dry_run_prints_the_azure_clis_command_and_needs_no_secret(enrolling, ce
 @pytest.fixture
 def ca(tmp_path):
     """Files of a CA, and a name for it in DPS."""
-    pair = certs.issue("enrolled CA", ca=True)
-    files = {"ca.cert.pem": certs.pem(pair.cert), "ca.key.pem": certs.key_pem(pair)}
-    certs.write_new(tmp_path, files)
+    pair = issue("enrolled CA", ca=True)
+    write_files(tmp_path, encoding.pem_files("ca", pair))
     name = f"ca-{uuid.uuid4()}"
     key_option = ["--prove", "--key", tmp_path / "ca.key.pem"]
     return name, ["--cert", tmp_path / "ca.cert.pem"], key_option
@@ -350,8 +353,8 @@ def test_ca_that_is_not_said_well(enrolling, with_key, ca, tmp_path, cert):
     assert "--cert" in with_key("ca", name).refusal
     assert "--subscription" in enrolling("ca", name, *cert_option).refusal
     assert "is not a CA's" in with_key("ca", name, "--cert", cert[0]).refusal
-    other = certs.issue("other", ca=True)
-    certs.write_new(tmp_path, {"other.key.pem": certs.key_pem(other)})
+    other = issue("other", ca=True)
+    write_files(tmp_path, {"other.key.pem": encoding.key_pem(other.key)})
     key_option = ["--prove", "--key", tmp_path / "other.key.pem"]
     assert "is not the key of" in with_key("ca", name, *cert_option, *key_option).refusal
     assert "there is no CA" in with_key("ca", name, *key_option).refusal
@@ -364,8 +367,8 @@ def test_ca_that_is_not_said_well(enrolling, with_key, ca, tmp_path, cert):
 
 def test_ca_is_proved_by_a_key_with_a_passphrase(with_key, ca, tmp_path):
     name, cert_option, key_option = ca
-    pair = certs.load_pair(cert_option[1], key_option[2])
-    key_option[2].write_bytes(certs.key_pem(pair, b"1234"))
+    pair = load_cert_and_key(cert_option[1], key_option[2])
+    key_option[2].write_bytes(encoding.key_pem(pair.key, b"1234"))
     assert "is encrypted" in with_key("ca", name, *cert_option, *key_option).refusal
     file = tmp_path / "passphrase.txt"
     file.write_text("1234")
@@ -524,14 +527,14 @@ def test_file_that_is_no_certificate(enrolling, cert, key_file, kind, file):
 @pytest.mark.parametrize("kind", ["individual", "group"])
 def test_id_that_dps_forbids(enrolling, cert, key_file, kind):
     done = enrolling(kind, "device 1", "--cert", cert[0], "--connection-string-file", key_file)
-    assert "'device 1' is no registration ID" in done.refusal
+    assert "'device 1' is not a registration ID" in done.refusal
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}"])
 def test_server_that_is_not_dps(enrolling, cert, tmp_path, monkeypatch, body):
     file, name = cert
-    root = certs.issue("peer root", ca=True)
-    certs.write_new(tmp_path, {"peer-root.pem": certs.pem(root.cert)})
+    root = issue("peer root", ca=True)
+    write_files(tmp_path, {"peer-root.pem": encoding.pem(root.cert)})
 
     def handle(connection):
         peers.read_request(connection)

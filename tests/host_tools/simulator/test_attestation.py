@@ -8,8 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from microdps_tools.certs import making as certs
-from microdps_tools.certs.making import issue
+from microdps_tools.certs.making import CertAndKey, issue
 from microdps_tools.simulator.attestation import attest, enrollment_of
 from microdps_tools.simulator.http_service import Refusal
 from microdps_tools.simulator.store.store import Store
@@ -29,10 +28,10 @@ class World:
     """A store, and issuers that certificates can be made of."""
 
     store: Store
-    root: certs.Pair
-    intermediate: certs.Pair
+    root: CertAndKey
+    intermediate: CertAndKey
 
-    def enroll(self, kind: str, name: str, pair: certs.Pair) -> None:
+    def enroll(self, kind: str, name: str, pair: CertAndKey) -> None:
         self.store.put_enrollment(kind, name, {"is": f"{kind} {name}"}, [thumbprint(pair.cert)])
 
 
@@ -44,7 +43,7 @@ def world(tmp_path):
     store.close()
 
 
-def chain(*pairs: certs.Pair) -> list[x509.Certificate]:
+def chain(*pairs: CertAndKey) -> list[x509.Certificate]:
     return [pair.cert for pair in pairs]
 
 

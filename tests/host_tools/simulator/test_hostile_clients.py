@@ -13,8 +13,11 @@ import pytest
 
 from conftest import enrolled, start_simulator
 from helpers.by_hand import TIMEOUT_S, Device
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.certificate_folder import device_files
+from microdps_tools.certs.making import issue
 from microdps_tools.enroll import sas
+from microdps_tools.files import write_files
 from microdps_tools.simulator.dps.service_api import KEY_NAME
 
 # `make test-fuzz` asks for more.
@@ -87,7 +90,7 @@ class Fuzzer:
         simulator = device.simulator
         self.token = sas.token(simulator.dps, KEY_NAME, simulator.service._key)
         self.bearer = simulator.service._key
-        pem = certs.pem(certs.issue("fuzzed", ca=True).cert).decode()
+        pem = encoding.pem(issue("fuzzed", ca=True).cert).decode()
         pair = {"primary": {"certificate": pem}}
         one = {
             "registrationId": "fuzzed",
@@ -301,10 +304,10 @@ def test_handshake_that_is_none(simulator):
 
 def test_forged_chain_is_refused(simulator, device):
     """An issuer of the enrolled one's name, with another key."""
-    impostor = certs.issue("microdps test intermediate", ca=True)
-    pair = certs.issue(device.name, impostor)
+    impostor = issue("microdps test intermediate", ca=True)
+    pair = issue(device.name, impostor)
     folder = simulator.folder / "forged"
-    certs.write_new(folder, certs.device_files(pair, [impostor.cert]), force=True)
+    write_files(folder, device_files(pair, [impostor.cert]), force=True)
     forged = Device(simulator, device.name, folder)
     answer = forged.register()
     assert (answer.status_code, answer.json()["errorCode"]) == (401, 401002)

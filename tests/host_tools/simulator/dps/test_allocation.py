@@ -9,7 +9,7 @@ import requests
 
 from conftest import enrolled, start_simulator
 from helpers.by_hand import Device
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
 from microdps_tools.demo import demo
 
 HUBS = 3
@@ -38,7 +38,7 @@ def hubs(simulator):
 
 def change(rest, **changes) -> requests.Response:
     """Give the group a policy."""
-    pem = certs.pem(rest.simulator.intermediate.cert).decode()
+    pem = encoding.pem(rest.simulator.intermediate.cert).decode()
     x509 = {"signingCertificates": {"primary": {"certificate": pem}}}
     attestation = {"type": "x509", "x509": x509}
     record = {"enrollmentGroupId": "group-01", "attestation": attestation, **changes}

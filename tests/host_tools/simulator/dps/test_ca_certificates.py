@@ -6,7 +6,8 @@ import uuid
 import pytest
 
 from helpers.by_hand import Device
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.making import issue
 from microdps_tools.enroll import sas
 from microdps_tools.simulator.dps.service_api import KEY_NAME
 
@@ -45,7 +46,7 @@ def arm(simulator):
 
 @pytest.fixture
 def ca():
-    return certs.issue("uploaded CA", ca=True)
+    return issue("uploaded CA", ca=True)
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def upload(arm, name, ca, verified=None, **given):
         CertificateResponse,
     )
 
-    properties = CertificateProperties(certificate=certs.pem(ca.cert), is_verified=verified)
+    properties = CertificateProperties(certificate=encoding.pem(ca.cert), is_verified=verified)
     where = {"resource_group_name": GROUP[0], "provisioning_service_name": GROUP[1]}
     body = CertificateResponse(properties=properties)
     return arm.create_or_update(
@@ -120,8 +121,8 @@ def prove(arm, name, kept, issuer, code=None):
     from azure.mgmt.iothubprovisioningservices.models import VerificationCodeRequest
 
     asked = arm.generate_verification_code(**where(name), **etag_of(kept))
-    proof = certs.issue(code or asked.properties.verification_code, issuer)
-    request = VerificationCodeRequest(certificate=certs.pem(proof.cert).decode())
+    proof = issue(code or asked.properties.verification_code, issuer)
+    request = VerificationCodeRequest(certificate=encoding.pem(proof.cert).decode())
     return arm.verify_certificate(**where(name), **etag_of(asked), request=request)
 
 
@@ -129,7 +130,7 @@ def prove(arm, name, kept, issuer, code=None):
 def member(simulator, request, name, ca):
     """A device whose chain leads to the CA, of a group that refers to it by its name."""
     registration_id = f"member-{uuid.uuid4()}"
-    pair = certs.issue(registration_id, ca)
+    pair = issue(registration_id, ca)
     simulator.lay(registration_id, pair, [ca.cert])
     return Device(simulator, registration_id, simulator.folder / "devices" / registration_id)
 
@@ -171,7 +172,7 @@ def test_proof_that_proves_nothing(simulator, arm, name, ca, member, wrong):
 
     kept = upload(arm, name, ca)
     refer(simulator, name)
-    issuer = certs.issue("uploaded CA", ca=True) if wrong == "another CA" else ca
+    issuer = issue("uploaded CA", ca=True) if wrong == "another CA" else ca
     with pytest.raises(HttpResponseError, match="does not prove possession"):
         prove(arm, name, kept, issuer, "0" * 48 if wrong == "another code" else None)
     assert arm.get(**where(name)).properties.is_verified is False
@@ -199,7 +200,7 @@ def test_what_is_no_ca_is_refused(arm, name, ca):
     from azure.core.exceptions import HttpResponseError
 
     with pytest.raises(HttpResponseError, match="is not a CA's"):
-        upload(arm, name, certs.issue("leaf", ca))
+        upload(arm, name, issue("leaf", ca))
 
 
 @pytest.mark.parametrize("key", ["", "c2VjcmV0"])

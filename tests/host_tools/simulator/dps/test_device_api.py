@@ -12,9 +12,11 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.making import issue
 from microdps_tools.enroll import sas
 from microdps_tools.enroll import service_api as enroll
+from microdps_tools.files import write_files
 from microdps_tools.simulator.dps import device_api as dps
 
 API = "2021-06-01"
@@ -259,7 +261,7 @@ def kind(request):
 @pytest.fixture
 def new():
     """A certificate of its own for each test, as PEM."""
-    return certs.pem(certs.issue("enrolled", ca=True).cert).decode()
+    return encoding.pem(issue("enrolled", ca=True).cert).decode()
 
 
 def test_enrollment_is_kept_as_it_was_given(rest, kind, name, new):
@@ -402,7 +404,7 @@ def test_certificate_of_another_enrollment(rest, kind, other, name, new):
 
 def test_certificate_is_free_when_its_enrollment_has_another(rest, kind, name, new):
     put(rest, kind, name, new)
-    put(rest, kind, name, certs.pem(certs.issue("other", ca=True).cert).decode())
+    put(rest, kind, name, encoding.pem(issue("other", ca=True).cert).decode())
     put(rest, kind, f"{name}-2", new)
 
 
@@ -490,17 +492,17 @@ def test_enrollment_over_256_kb(rest, kind, name, new):
 
 
 def test_disabled_group_refuses_its_devices(simulator, rest, name, tmp_path):
-    pair = certs.issue("another intermediate", ca=True)
-    certs.write_new(tmp_path, {"issuer.pem": certs.pem(pair.cert)})
+    pair = issue("another intermediate", ca=True)
+    write_files(tmp_path, {"issuer.pem": encoding.pem(pair.cert)})
     enroll.group(simulator.service, name, tmp_path / "issuer.pem")
     device = Caller(simulator, name)
-    simulator.lay(name, certs.issue(name, pair), [pair.cert])
+    simulator.lay(name, issue(name, pair), [pair.cert])
     assert device.register().status_code == 202
     put(
         rest,
         "enrollmentGroups",
         name,
-        certs.pem(pair.cert).decode(),
+        encoding.pem(pair.cert).decode(),
         provisioningStatus="disabled",
     )
     answer = device.register()

@@ -5,7 +5,8 @@ import uuid
 import pytest
 
 from helpers.by_hand import Device
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.making import issue
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def device(simulator, name):
 
 
 def record(name, **changes) -> dict:
-    pem = certs.pem(certs.issue(name).cert).decode()
+    pem = encoding.pem(issue(name).cert).decode()
     x509 = {"clientCertificates": {"primary": {"certificate": pem}}}
     return {"registrationId": name, "attestation": {"type": "x509", "x509": x509}, **changes}
 
@@ -43,9 +44,9 @@ def test_attestation_mechanism(rest, name):
 
 
 def test_enrollment_shows_its_registration(simulator, rest, name, tmp_path):
-    pair = certs.issue(name)
+    pair = issue(name)
     simulator.lay(name, pair)
-    pem = certs.pem(pair.cert).decode()
+    pem = encoding.pem(pair.cert).decode()
     x509 = {"clientCertificates": {"primary": {"certificate": pem}}}
     given = record(name, attestation={"type": "x509", "x509": x509}, deviceId=f"own-{name}")
     assert rest("PUT", f"enrollments/{name}", given).status_code == 200

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from helpers.by_hand import BODY, HUB_API, TIMEOUT_S, Device
-from microdps_tools.certs import making as certs
+from microdps_tools.certs.certificate_folder import make_self_signed
 from microdps_tools.enroll import service_api as enroll
 from microdps_tools.simulator.hub import device_api as hub
 
@@ -122,7 +122,7 @@ def test_new_certificate_of_the_same_issuer(simulator, device):
 
 
 def test_individual_is_known_by_its_certificate(simulator, name, tmp_path):
-    folder = certs.self_signed(name, tmp_path, "ec-p256", 30, False)
+    folder = make_self_signed(name, tmp_path, "ec-p256", 30, False)
     enroll.individual(simulator.service, name, folder / "cert.pem", "thermometer-8")
     device = Device(simulator, name, folder)
     device.provision()
@@ -131,7 +131,7 @@ def test_individual_is_known_by_its_certificate(simulator, name, tmp_path):
     assert len(device.messages("thermometer-8")) == 1
     # The device ID is case-sensitive, the registration ID is not.
     unauthorized(device.send("Thermometer-8"))
-    certs.self_signed(name, tmp_path, "ec-p256", 30, force=True)
+    make_self_signed(name, tmp_path, "ec-p256", 30, force=True)
     unauthorized(device.send("thermometer-8"))
 
 

@@ -14,7 +14,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from conftest import enrolled
 from microdps_tools import CHECKOUT
-from microdps_tools.certs import making as certs
+from microdps_tools.certs import encoding
+from microdps_tools.certs.certificate_folder import make_chain
+from microdps_tools.certs.making import issue
 from microdps_tools.demo import demo
 from microdps_tools.enroll import service_api as enroll
 from microdps_tools.simulator.store.store import Store
@@ -63,7 +65,7 @@ class Load(threading.Thread):
 
 
 def test_nothing_acknowledged_is_lost(tmp_path):
-    certs.chain("unused", tmp_path / "certs", "ec-p256", 30, force=False)
+    make_chain("unused", tmp_path / "certs", "ec-p256", 30, force=False)
     state = tmp_path / "state"
     with running(state) as (process, at), contextlib.ExitStack() as stack:
         simulator = enrolled(tmp_path, at)
@@ -101,12 +103,12 @@ def test_nothing_acknowledged_is_lost(tmp_path):
             info.wait_for_publish(TIMEOUT_S)
             return info.is_published()
 
-        root = certs.issue("enrolled", ca=True)
+        root = issue("enrolled", ca=True)
 
         def put(mark):
-            pair = certs.issue(mark, root)
+            pair = issue(mark, root)
             path = tmp_path / f"{mark}.pem"
-            path.write_bytes(certs.pem(pair.cert))
+            path.write_bytes(encoding.pem(pair.cert))
             enroll.individual(simulator.service, mark, path, mark)
             return True
 
