@@ -17,7 +17,9 @@ from microdps_tools.certs.making import CertAndKey, issue
 from microdps_tools.certs.reading import load_cert_and_key
 from microdps_tools.demo import demo
 from microdps_tools.device import config
-from microdps_tools.enroll import service_api as enroll
+from microdps_tools.enroll import connection_string
+from microdps_tools.enroll.enrollment import enroll_group
+from microdps_tools.enroll.service_api import ServiceApi
 from microdps_tools.files import write_files
 
 PROGRAMS = CHECKOUT / "tests" / "programs"
@@ -82,9 +84,9 @@ class Simulator:
     root: Path
 
     @property
-    def service(self) -> enroll.Service:
-        key = enroll.connection_string(self.state / "connection-string.key.txt")
-        return enroll.Service(key, self.root)
+    def service(self) -> ServiceApi:
+        key = connection_string.read(self.state / "connection-string.key.txt")
+        return ServiceApi(key, self.root)
 
     def admin(self, method: str, call: str, body: dict | None = None):
         """Make an admin call → its answer. Fails if it is refused."""
@@ -154,7 +156,7 @@ def enrolled(folder: Path, at: dict[str, str]) -> Simulator:
         at["id_scope"],
         Path(at["root"]),
     )
-    enroll.group(running.service, "group-01", folder / "certs" / "intermediate.cert.pem")
+    enroll_group(running.service, "group-01", folder / "certs" / "intermediate.cert.pem")
     return running
 
 

@@ -13,7 +13,7 @@ from helpers import peers
 from microdps_tools.certs import encoding
 from microdps_tools.certs.making import issue
 from microdps_tools.certs.reading import load_certs
-from microdps_tools.enroll import service_api as enroll
+from microdps_tools.enroll.enrollment import attestation
 from microdps_tools.files import write_files
 
 # A time-out that a test waits for, and how much later its error may come.
@@ -177,9 +177,7 @@ def test_disabled_enrollment(simulator, which):
     identity = simulator.lay(name, pair)
     record = {
         "registrationId": name,
-        "attestation": enroll._attestation(
-            "clientCertificates", identity.parent.parent / "cert.pem"
-        ),
+        "attestation": attestation("enrollments", identity.parent.parent / "cert.pem"),
         "provisioningStatus": "disabled",
     }
     simulator.service.put("enrollments", name, record)

@@ -12,7 +12,7 @@ from microdps_tools import CHECKOUT, interpreter
 from microdps_tools.certs.certificate_folder import make_chain
 from microdps_tools.certs.making import issue
 from microdps_tools.demo import demo
-from microdps_tools.enroll import service_api as enroll
+from microdps_tools.enroll.enrollment import enroll_individual
 from microdps_tools.simulator.store.store import Store
 
 # Seven fractional digits, as the how-to shows them.
@@ -204,7 +204,7 @@ def test_how_tos_curl_self_signed(simulator, tmp_path):
         check=True,
         capture_output=True,
     )
-    enroll.individual(simulator.service, "my-x509-device", tmp_path / "device-cert.pem", None)
+    enroll_individual(simulator.service, "my-x509-device", tmp_path / "device-cert.pem", None)
     how_to(simulator, tmp_path, "my-x509-device", "device-cert.pem:1234", "device-key.pem")
 
 

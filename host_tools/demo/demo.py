@@ -17,7 +17,9 @@ from .. import CHECKOUT, ToolError, interpreter
 from ..certs.certificate_folder import make_chain, make_self_signed
 from ..certs.making import DEVICE_DAYS
 from ..device import config, run
-from ..enroll import service_api as enroll
+from ..enroll import connection_string
+from ..enroll.enrollment import enroll_group, enroll_individual
+from ..enroll.service_api import ServiceApi
 from ..simulator.store.store import Store
 
 MESSAGES = 10
@@ -81,12 +83,12 @@ def demo(
     state = folder / "simulator"
     with simulator(state, "--hub-certificate", hub_certificate) as at:
         print(f"simulator listens: DPS on {at['dps']}, hub on {at['hub']}")
-        key = enroll.connection_string(state / "connection-string.key.txt")
-        service = enroll.Service(key, Path(at["root"]))
+        key = connection_string.read(state / "connection-string.key.txt")
+        service = ServiceApi(key, Path(at["root"]))
         if enrollment == "group":
-            enroll.group(service, "group-01", folder / "certs" / "intermediate.cert.pem")
+            enroll_group(service, "group-01", folder / "certs" / "intermediate.cert.pem")
         else:
-            enroll.individual(service, registration_id, identity / "cert.pem", device_id)
+            enroll_individual(service, registration_id, identity / "cert.pem", device_id)
         print(f"enrolled: {enrollment}")
         device = folder / "device"
         settings = {

@@ -1,6 +1,6 @@
-"""Shared access signatures of Azure's service APIs.
+"""Shared access signatures (SAS) of Azure's service APIs: make one for the Authorization header.
 
-Source: Azure documentation, "Control access to Azure IoT Hub Device Provisioning Service".
+Source: "Control access to Azure IoT Hub Device Provisioning Service" (Azure documentation).
 """
 
 import base64
@@ -13,9 +13,9 @@ SCHEME = "SharedAccessSignature"
 
 
 def signature(resource: str, expiry: str, key: str) -> str:
-    """Base64 of the HMAC-SHA256 over the resource and the expiry; the key is base64 as well.
+    """The HMAC-SHA256 over the resource and the expiry, in base64. key: in base64 as well.
 
-    Raises ValueError if it is not.
+    Raises ValueError if the key is not base64.
     """
     text = f"{urllib.parse.quote(resource, safe='')}\n{expiry}"
     digest = hmac.digest(base64.b64decode(key, validate=True), text.encode(), hashlib.sha256)
@@ -23,7 +23,7 @@ def signature(resource: str, expiry: str, key: str) -> str:
 
 
 def token(resource: str, key_name: str, key: str, lifetime_s: int = 600) -> str:
-    """Value of an Authorization header that is valid for lifetime_s from now on."""
+    """The value of an Authorization header that is valid for lifetime_s seconds from now."""
     expiry = str(int(time.time()) + lifetime_s)
     fields = {"sr": resource, "sig": signature(resource, expiry, key), "se": expiry}
     return f"{SCHEME} {urllib.parse.urlencode(fields | {'skn': key_name})}"

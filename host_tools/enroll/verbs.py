@@ -1,35 +1,25 @@
-"""microdps enroll: enroll a device, or all devices of an issuer, with DPS (its service API).
+"""microdps enroll: enroll one device, or all devices below a CA, through DPS's service API.
 
 The connection string comes from the environment or a file, never from the command line, where
-others could read it. What is enrolled already as it is asked for is left alone.
+others could read it. An enrollment that already is as requested is left alone.
 """
 
 import argparse
-import shlex
 from pathlib import Path
 
-from . import ca_certificates as authority
-from .service_api import (
-    ALLOCATIONS,
-    ENVIRONMENT,
-    KINDS,
-    REPROVISION,
-    Service,
-    connection_string,
-    ensure,
-    record,
-)
+from .. import ToolError
+from ..certs.keys import PASSPHRASE_VARIABLE, PrivateKey, load_key, read_passphrase
+from ..certs.reading import load_cert_and_key
+from . import connection_string
+from .azure_cli import ca_commands, create_command, delete_command
+from .ca_certificates import open_instance
+from .enrollment import ALLOCATIONS, KINDS, REPROVISION, enrollment_record, ensure
+from .service_api import ServiceApi
 
-# Verb → path of the service API, and the Azure CLI's noun.
+# Kind on the command line → path of the service API.
 PATHS = {"individual": "enrollments", "group": "enrollmentGroups"}
-NOUNS = {"individual": "enrollment", "group": "enrollment-group"}
 
-AZ_REPROVISION = {
-    "migrate": "reprovisionandmigratedata",
-    "reset": "reprovisionandresetdata",
-    "never": "never",
-}
-SIMULATED = (
+SIMULATOR = (
     "--connection-string-file .simulator/connection-string.key.txt --ca .simulator/root.cert.pem"
 )
 
@@ -42,38 +32,30 @@ def add_parser(verbs) -> None:
         epilog="example: microdps enroll group group-01 --cert certs/intermediate.cert.pem",
     )
     kinds = verb.add_subparsers(title="kinds", metavar="KIND", required=True)
+    _add_individual_and_group(kinds)
+    _add_list(kinds)
+    _add_delete(kinds)
+    _add_ca(kinds)
+
+
+def _add_individual_and_group(kinds) -> None:
     for name, text, example in (
         ("individual", "one device, by its own certificate", "device-01 --cert certs/device-01"),
-        ("group", "all devices of an issuer", "group-01 --cert certs/intermediate"),
+        ("group", "all devices below a CA", "group-01 --cert certs/intermediate"),
     ):
         suffix = "/cert.pem" if name == "individual" else ".cert.pem"
         kind = kinds.add_parser(
             name,
             help=text,
-            description=f"Enroll {text}. What is not given stays as it is, where it is enrolled.",
-            epilog=f"example: microdps enroll {name} {example}{suffix} {SIMULATED}",
+            description=f"Enroll {text}. If it is already enrolled, options that you leave out"
+            " keep their current values.",
+            epilog=f"example: microdps enroll {name} {example}{suffix} {SIMULATOR}",
         )
         _add_enrollment(kind, name)
-    kind = kinds.add_parser(
-        "list",
-        help="what is enrolled",
-        description="List enrollments and enrollment groups.",
-        epilog=f"example: microdps enroll list {SIMULATED}",
-    )
-    add_service(kind)
-    kind.set_defaults(function=_list)
-    kind = kinds.add_parser(
-        "delete",
-        help="an enrollment or a group",
-        description="Delete an enrollment. A hub that it has led to keeps its devices.",
-        epilog=f"example: microdps enroll delete individual device-01 {SIMULATED}",
-    )
-    kind.add_argument("kind", choices=PATHS)
-    kind.add_argument("id", help="registration ID, or group's ID")
-    _add_dry_run(kind)
-    add_service(kind)
-    kind.set_defaults(function=_delete)
-    add_service(authority.add_parser(kinds), "the simulator's, instead of signing in to Azure")
+        _add_policies(kind)
+        _add_dry_run(kind)
+        _add_service(kind)
+        kind.set_defaults(function=_enroll, kind=name, device_id=None, ca_name=None)
 
 
 def _add_enrollment(kind, name: str) -> None:
@@ -81,36 +63,99 @@ def _add_enrollment(kind, name: str) -> None:
     attestation = kind.add_mutually_exclusive_group(required=True)
     attestation.add_argument("--cert", type=Path, metavar="FILE", help="PEM or DER")
     if name == "group":
-        attestation.add_argument("--ca-name", help="of an uploaded CA certificate instead")
+        attestation.add_argument(
+            "--ca-name", help="name of an uploaded CA certificate, instead of --cert"
+        )
     kind.add_argument(
         "--secondary-cert",
         type=Path,
         metavar="FILE",
-        help="a second certificate that is let in, while devices go from one to the other",
+        help="a second certificate that DPS accepts as well, while devices change to it",
     )
     if name == "individual":
         kind.add_argument("--device-id", help="device ID in the hub (the registration ID)")
     kind.add_argument(
-        "--disabled", action="store_true", help="nobody is let in by it; enabled without"
+        "--disabled", action="store_true", help="DPS refuses its devices; without it: enabled"
     )
+
+
+def _add_policies(kind) -> None:
     kind.add_argument(
-        "--allocation-policy", choices=ALLOCATIONS, help="which of the linked hubs (hashed)"
+        "--allocation-policy",
+        choices=ALLOCATIONS,
+        help="how DPS chooses among the linked hubs (hashed)",
     )
     kind.add_argument(
         "--iot-hub",
         action="append",
         default=[],
         metavar="HOST",
-        help="a linked hub that it may use (repeatable; all of them)",
+        help="a linked hub that DPS may choose (repeatable; all of them)",
     )
     kind.add_argument(
         "--reprovision-policy",
         choices=REPROVISION,
-        help="what becomes of its data when a device registers again (migrate)",
+        help="what DPS does with a device's data when it registers again (migrate)",
     )
+
+
+def _add_list(kinds) -> None:
+    kind = kinds.add_parser(
+        "list",
+        help="the enrollments and enrollment groups",
+        description="List enrollments and enrollment groups.",
+        epilog=f"example: microdps enroll list {SIMULATOR}",
+    )
+    _add_service(kind)
+    kind.set_defaults(function=_list)
+
+
+def _add_delete(kinds) -> None:
+    kind = kinds.add_parser(
+        "delete",
+        help="an enrollment or a group",
+        description="Delete an enrollment. Devices that it has assigned to a hub stay there.",
+        epilog=f"example: microdps enroll delete individual device-01 {SIMULATOR}",
+    )
+    kind.add_argument("kind", choices=PATHS)
+    kind.add_argument("id", help="registration ID, or group's ID")
     _add_dry_run(kind)
-    add_service(kind)
-    kind.set_defaults(function=_enroll, kind=name, device_id=None, ca_name=None)
+    _add_service(kind)
+    kind.set_defaults(function=_delete)
+
+
+def _add_ca(kinds) -> None:
+    kind = kinds.add_parser(
+        "ca",
+        help="CA certificates, for groups that refer to one",
+        description="Upload, prove, list or delete CA certificates of a DPS instance, through"
+        " Azure's management API. azure-identity signs in: by the environment, a managed identity"
+        " or 'az login'. For the simulator, give --connection-string-file instead.",
+        epilog="example: microdps enroll ca my-root --cert certs/root.cert.pem --prove --key"
+        " certs/root.key.pem --subscription SUBSCRIPTION --resource-group GROUP --dps DPS",
+    )
+    kind.add_argument("name", nargs="?", help="name of the certificate in DPS")
+    kind.add_argument("--cert", type=Path, metavar="FILE", help="upload it, PEM or DER")
+    action = kind.add_mutually_exclusive_group()
+    action.add_argument(
+        "--verified", action="store_true", help="mark it as verified, without a proof"
+    )
+    action.add_argument("--prove", action="store_true", help="prove that you have its --key")
+    action.add_argument("--list", action="store_true", help="list the CA certificates")
+    action.add_argument("--delete", action="store_true", help="delete the certificate")
+    kind.add_argument("--key", type=Path, metavar="FILE", help="the CA's private key")
+    kind.add_argument(
+        "--passphrase-file",
+        type=Path,
+        metavar="FILE",
+        help=f"pass-phrase of an encrypted key, instead of ${PASSPHRASE_VARIABLE}",
+    )
+    kind.add_argument("--subscription", help="Azure subscription's ID")
+    kind.add_argument("--resource-group", help="of the DPS instance")
+    kind.add_argument("--dps", help="name of the DPS instance")
+    _add_dry_run(kind)
+    _add_service(kind, "the simulator's, instead of signing in to Azure")
+    kind.set_defaults(function=_ca)
 
 
 def _add_dry_run(kind) -> None:
@@ -119,7 +164,7 @@ def _add_dry_run(kind) -> None:
     )
 
 
-def add_service(kind, text: str = f"instead of ${ENVIRONMENT}") -> None:
+def _add_service(kind, text: str = f"instead of ${connection_string.VARIABLE}") -> None:
     """The arguments that say which DPS it is."""
     kind.add_argument("--connection-string-file", type=Path, metavar="FILE", help=text)
     kind.add_argument(
@@ -127,39 +172,14 @@ def add_service(kind, text: str = f"instead of ${ENVIRONMENT}") -> None:
     )
 
 
-def command(kind: str, wanted: dict, cert: Path | None, secondary: Path | None = None) -> str:
-    """The Azure CLI's command that makes this enrollment, for a dry run."""
-    words = ["az", "iot", "dps", NOUNS[kind], "create", "--dps-name", "DPS"]
-    words += ["--resource-group", "GROUP", "--enrollment-id", wanted[KINDS[PATHS[kind]][0]]]
-    if kind == "individual":
-        words += ["--attestation-type", "x509"]
-    reference = wanted["attestation"]["x509"].get("caReferences")
-    if reference:
-        words += ["--ca-name", reference["primary"]]
-    else:
-        words += ["--certificate-path", str(cert)]
-    if secondary:
-        words += ["--secondary-certificate-path", str(secondary)]
-    if "deviceId" in wanted:
-        words += ["--device-id", wanted["deviceId"]]
-    words += ["--provisioning-status", wanted["provisioningStatus"]]
-    if "allocationPolicy" in wanted:
-        words += ["--allocation-policy", wanted["allocationPolicy"].lower()]
-    if "iotHubs" in wanted:
-        words += ["--iot-hubs", " ".join(wanted["iotHubs"])]
-    if "reprovisionPolicy" in wanted:
-        (name,) = (n for n, policy in REPROVISION.items() if policy == wanted["reprovisionPolicy"])
-        words += ["--reprovision-policy", AZ_REPROVISION[name]]
-    return shlex.join(words)
-
-
-def _service(args: argparse.Namespace) -> Service:
-    return Service(connection_string(args.connection_string_file), args.ca)
+def _service(args: argparse.Namespace) -> ServiceApi:
+    return ServiceApi(connection_string.read(args.connection_string_file), args.ca)
 
 
 def _enroll(args: argparse.Namespace) -> None:
-    wanted = record(
-        PATHS[args.kind],
+    path = PATHS[args.kind]
+    wanted = enrollment_record(
+        path,
         args.id,
         cert=args.cert,
         secondary=args.secondary_cert,
@@ -171,29 +191,62 @@ def _enroll(args: argparse.Namespace) -> None:
         reprovision=args.reprovision_policy,
     )
     if args.dry_run:
-        print(command(args.kind, wanted, args.cert, args.secondary_cert))
+        print(create_command(path, wanted, args.cert, args.secondary_cert))
         return
-    what, kept = ensure(_service(args), PATHS[args.kind], wanted)
-    print(f"{what}: {args.kind} {args.id}, {kept['provisioningStatus']}")
+    result, enrollment = ensure(_service(args), path, wanted)
+    print(f"{result}: {args.kind} {args.id}, {enrollment['provisioningStatus']}")
 
 
 def _list(args: argparse.Namespace) -> None:
     service = _service(args)
     for kind, path in PATHS.items():
-        for one in service.listed(path):
+        for one in service.list_all(path):
             print(f"{kind:<10} {one[KINDS[path][0]]}, {one['provisioningStatus']}")
 
 
 def _delete(args: argparse.Namespace) -> None:
+    path = PATHS[args.kind]
     if args.dry_run:
-        words = ["az", "iot", "dps", NOUNS[args.kind], "delete", "--dps-name", "DPS"]
-        words += ["--resource-group", "GROUP", "--enrollment-id", args.id]
-        print(shlex.join(words))
+        print(delete_command(path, args.id))
         return
     service = _service(args)
-    kept = service.get(PATHS[args.kind], args.id)
-    if kept is None:
+    enrollment = service.get(path, args.id)
+    if enrollment is None:
         print(f"unchanged: there is no {args.kind} {args.id}")
         return
-    service.delete(PATHS[args.kind], args.id, kept.get("etag", "*"))
+    service.delete(path, args.id, enrollment.get("etag", "*"))
     print(f"deleted: {args.kind} {args.id}")
+
+
+def _ca(args: argparse.Namespace) -> None:
+    if not args.list and not args.name:
+        raise ToolError("the CA certificate has no name: name it, or give --list")
+    if args.prove != bool(args.key):
+        raise ToolError("a proof needs both --prove and the CA's --key: give the other one too")
+    if not (args.list or args.delete or args.cert or args.prove):
+        raise ToolError("there is nothing to do: give --cert, --prove, --list or --delete")
+    if args.dry_run:
+        name = None if args.list else args.name
+        options = (args.cert, args.verified, args.prove, args.delete)
+        print(ca_commands(name, args.dps, args.resource_group, *options))
+        return
+    key = _ca_key(args) if args.prove else None
+    where = (args.subscription, args.resource_group, args.dps)
+    with open_instance(args.connection_string_file, args.ca, *where) as instance:
+        if args.list:
+            print("\n".join(instance.list_all()) or "there are no CA certificates")
+        elif args.delete:
+            print(instance.delete(args.name))
+        else:
+            if args.cert:
+                print(instance.upload(args.name, args.cert, args.verified))
+            if key:
+                print(instance.prove(args.name, key))
+
+
+def _ca_key(args: argparse.Namespace) -> PrivateKey:
+    """The CA's key. Raises ToolError if --cert is given, and is not its certificate."""
+    passphrase = read_passphrase(args.passphrase_file)
+    if args.cert:
+        return load_cert_and_key(args.cert, args.key, passphrase).key
+    return load_key(args.key, passphrase)

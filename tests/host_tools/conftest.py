@@ -6,8 +6,7 @@ import pytest
 import requests
 
 from microdps_tools.__main__ import main
-from microdps_tools.enroll import sas
-from microdps_tools.enroll import service_api as enroll
+from microdps_tools.enroll import connection_string, sas
 from microdps_tools.simulator.dps.service_api import KEY_NAME
 
 TIMEOUT_S = 20
@@ -51,12 +50,8 @@ class Rest:
 
     def __init__(self, simulator):
         self.simulator = simulator
-        self.key = dict(
-            part.split("=", 1)
-            for part in enroll.connection_string(
-                simulator.state / "connection-string.key.txt"
-            ).split(";")
-        )["SharedAccessKey"].strip()
+        text = connection_string.read(simulator.state / "connection-string.key.txt")
+        self.key = connection_string.parse(text)["SharedAccessKey"]
 
     def __call__(self, method: str, path: str, record=None, **given) -> requests.Response:
         """Ask for enrollments/… or enrollmentGroups/…; given: headers, version."""

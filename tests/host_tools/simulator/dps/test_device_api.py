@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from microdps_tools.certs import encoding
 from microdps_tools.certs.making import issue
 from microdps_tools.enroll import sas
-from microdps_tools.enroll import service_api as enroll
+from microdps_tools.enroll.enrollment import enroll_group
 from microdps_tools.files import write_files
 from microdps_tools.simulator.dps import device_api as dps
 
@@ -494,7 +494,7 @@ def test_enrollment_over_256_kb(rest, kind, name, new):
 def test_disabled_group_refuses_its_devices(simulator, rest, name, tmp_path):
     pair = issue("another intermediate", ca=True)
     write_files(tmp_path, {"issuer.pem": encoding.pem(pair.cert)})
-    enroll.group(simulator.service, name, tmp_path / "issuer.pem")
+    enroll_group(simulator.service, name, tmp_path / "issuer.pem")
     device = Caller(simulator, name)
     simulator.lay(name, issue(name, pair), [pair.cert])
     assert device.register().status_code == 202

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.by_hand import BODY, HUB_API, TIMEOUT_S, Device
 from microdps_tools.certs.certificate_folder import make_self_signed
-from microdps_tools.enroll import service_api as enroll
+from microdps_tools.enroll.enrollment import enroll_individual
 from microdps_tools.simulator.hub import device_api as hub
 
 UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -123,7 +123,7 @@ def test_new_certificate_of_the_same_issuer(simulator, device):
 
 def test_individual_is_known_by_its_certificate(simulator, name, tmp_path):
     folder = make_self_signed(name, tmp_path, "ec-p256", 30, False)
-    enroll.individual(simulator.service, name, folder / "cert.pem", "thermometer-8")
+    enroll_individual(simulator.service, name, folder / "cert.pem", "thermometer-8")
     device = Device(simulator, name, folder)
     device.provision()
     unauthorized(device.send())

@@ -13,12 +13,12 @@ import requests
 from paho.mqtt.enums import CallbackAPIVersion
 
 from conftest import enrolled
-from microdps_tools import CHECKOUT
+from microdps_tools import CHECKOUT, ToolError
 from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import make_chain
 from microdps_tools.certs.making import issue
 from microdps_tools.demo import demo
-from microdps_tools.enroll import service_api as enroll
+from microdps_tools.enroll.enrollment import enroll_individual
 from microdps_tools.simulator.store.store import Store
 
 TIMEOUT_S = 30
@@ -57,7 +57,7 @@ class Load(threading.Thread):
             try:
                 if not self.act(mark):
                     return
-            except (OSError, requests.RequestException, enroll.ToolError):
+            except (OSError, requests.RequestException, ToolError):
                 return
             self.acknowledged.append(mark)
             if len(self.acknowledged) == LEAST:
@@ -109,7 +109,7 @@ def test_nothing_acknowledged_is_lost(tmp_path):
             pair = issue(mark, root)
             path = tmp_path / f"{mark}.pem"
             path.write_bytes(encoding.pem(pair.cert))
-            enroll.individual(simulator.service, mark, path, mark)
+            enroll_individual(simulator.service, mark, path, mark)
             return True
 
         loads = [
