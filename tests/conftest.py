@@ -15,12 +15,12 @@ from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import device_files, make_chain
 from microdps_tools.certs.making import CertAndKey, issue
 from microdps_tools.certs.reading import load_cert_and_key
-from microdps_tools.demo import demo
-from microdps_tools.device import config
+from microdps_tools.device.config import write_identity
 from microdps_tools.enroll import connection_string
 from microdps_tools.enroll.enrollment import enroll_group
 from microdps_tools.enroll.service_api import ServiceApi
 from microdps_tools.files import write_files
+from microdps_tools.simulator.process import running_simulator
 
 PROGRAMS = CHECKOUT / "tests" / "programs"
 TIMEOUT_S = 60
@@ -114,7 +114,7 @@ class Simulator:
         made = self.folder / "devices" / name
         write_files(made, device_files(pair, list(issuers)), force=True)
         shutil.rmtree(made / "identity", ignore_errors=True)
-        config.write_identity(made, made, str(roots or self.root))
+        write_identity(made, made, str(roots or self.root))
         return made / "identity" / "a"
 
     @property
@@ -143,7 +143,9 @@ class Simulator:
 def start_simulator(folder: Path, *options: str):
     """Context manager: a simulator in a folder, an intermediate enrolled as a group."""
     make_chain("unused", folder / "certs", "ec-p256", 30, force=False)
-    return demo.simulator(folder / "state", "--assign-after", "0", "--retry-after", "1", *options)
+    return running_simulator(
+        folder / "state", "--assign-after", "0", "--retry-after", "1", *options
+    )
 
 
 def enrolled(folder: Path, at: dict[str, str]) -> Simulator:

@@ -11,8 +11,9 @@ from conftest import enrolled
 from microdps_tools import CHECKOUT, interpreter
 from microdps_tools.certs.certificate_folder import make_chain
 from microdps_tools.certs.making import issue
-from microdps_tools.demo import demo
+from microdps_tools.demo.demo import demo
 from microdps_tools.enroll.enrollment import enroll_individual
+from microdps_tools.simulator.process import running_simulator
 from microdps_tools.simulator.store.store import Store
 
 # Seven fractional digits, as the how-to shows them.
@@ -32,7 +33,7 @@ def messages(simulator, device_id):
 @pytest.mark.parametrize("enrollment", ["group", "individual"])
 def test_demo(enrollment, which, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(interpreter, "find", lambda: which)
-    line = demo.demo(tmp_path, enrollment)
+    line = demo(tmp_path, enrollment)
     device_id = "device-01" if enrollment == "group" else "thermometer-7"
     assert re.fullmatch(rf"demo: 10 messages accepted by localhost:\d+ for {device_id}", line)
     shown = capfd.readouterr().out
@@ -67,7 +68,7 @@ def test_rsa_keys(simulator, which, key_type):
 
 def test_retry_after_is_waited_for(tmp_path, micropython):
     make_chain("slow", tmp_path / "certs", "ec-p256", 30, False)
-    with demo.simulator(tmp_path / "state", "--retry-after", "3", "--assign-after", "0") as at:
+    with running_simulator(tmp_path / "state", "--retry-after", "3", "--assign-after", "0") as at:
         simulator = enrolled(tmp_path, at)
         assert simulator.provision(micropython, simulator.device("slow"), "slow").lines
         store = Store(simulator.state)

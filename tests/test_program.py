@@ -1,4 +1,4 @@
-"""main.py as a board runs it: with stand-ins for the modules that only a board has."""
+"""main.py as a board runs it, with fake modules in place of the board's own."""
 
 import datetime
 import json
@@ -13,10 +13,11 @@ import pytest
 
 from microdps_tools import CHECKOUT, interpreter
 from microdps_tools.certs.making import CertAndKey, issue
-from microdps_tools.device import config, run
+from microdps_tools.device.config import write_config, write_identity
+from microdps_tools.device.program import install_program
 from microdps_tools.simulator.store.store import Store
 
-STANDINS = CHECKOUT / "host_tools" / "virtual_board" / "fake_modules"
+FAKE_MODULES = CHECKOUT / "host_tools" / "virtual_board" / "fake_modules"
 HEAP = "192k"  # the program is compiled on the board here; deployed, it is not
 
 
@@ -28,7 +29,7 @@ class BoardFolder:
         self.simulator = simulator
         self.name = name
         identity = simulator.device(name).parent.parent
-        config.write_identity(folder, identity, str(simulator.root))
+        write_identity(folder, identity, str(simulator.root))
         self.configure(
             id_scope=simulator.id_scope,
             registration_id=name,
@@ -37,16 +38,16 @@ class BoardFolder:
             messages=3,
             wifi={"ssid": "home", "password": "x"},
         )
-        run.lay(folder)
+        install_program(folder)
 
     def configure(self, **changes):
-        config.write_config(self.folder, changes)
+        write_config(self.folder, changes)
 
     def start(self):
         return subprocess.Popen(
             [*interpreter.micropython(HEAP).command, "main.py"],
             cwd=self.folder,
-            env={**os.environ, "MICROPYPATH": f"{STANDINS}:.frozen"},
+            env={**os.environ, "MICROPYPATH": f"{FAKE_MODULES}:.frozen"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -142,7 +143,7 @@ def test_fault_of_app_py_is_reported_and_no_reason_to_stop(board):
 
 def test_wifi_that_is_not_there_is_reported_and_tried_again(board):
     board.configure(wifi={"ssid": "gone", "password": "wrong"})
-    run.lay(board.folder, sources=True)
+    install_program(board.folder, sources=True)
     source = board.folder / "microdps" / "board.py"
     source.write_text(source.read_text().replace("_JOIN_MS = 20_000", "_JOIN_MS = 200"))
     process = board.start()

@@ -1,9 +1,8 @@
-"""microdps status and reset: ask a board how it is; make it register anew.
+"""Ask a board for its status, or make it forget its assignment.
 
-The board is named by its serial port, as mpremote names it, or by a folder of this machine.
+The board is at a serial port, as mpremote names it; or it is a folder of this computer.
 """
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -12,20 +11,23 @@ from .. import ToolError, interpreter
 
 TIMEOUT_S = 60
 
+# So that the interpreter finds the program in the folder.
+FOLDER_ON_PATH = "import sys; sys.path.insert(0, ''); "
 
-def ask(target: str, function: str) -> str:
-    """Run a function of microdps.status on a board → what it printed. Raises ToolError."""
+
+def call_on_board(target: str, function: str) -> str:
+    """Call a function of microdps.status on a board → its output. Raises ToolError."""
     code = f"from microdps import status; status.{function}()"
     if Path(target).is_dir():
-        command = [*interpreter.find().command, "-c", _IN_FOLDER + code]
-        where: Path | None = Path(target)
+        command = [*interpreter.find().command, "-c", FOLDER_ON_PATH + code]
+        folder: Path | None = Path(target)
     else:
-        # resume: the board's own program is interrupted, and not started again in between.
+        # resume: interrupt the board's program without a soft reset.
         command = [sys.executable, "-m", "mpremote", "connect", target, "resume", "exec", code]
-        where = None
+        folder = None
     try:
         done = subprocess.run(
-            command, cwd=where, capture_output=True, text=True, timeout=TIMEOUT_S
+            command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S
         )
     except subprocess.TimeoutExpired as error:
         raise ToolError(
@@ -38,26 +40,3 @@ def ask(target: str, function: str) -> str:
             " the port, and that the program is on the board"
         )
     return done.stdout
-
-
-# Where the interpreter finds the program that lies in the folder.
-_IN_FOLDER = "import sys; sys.path.insert(0, ''); "
-
-
-def add_parser(verbs) -> None:
-    for name, function, text in (
-        ("status", "show", "print a board's assignment, certificate and last errors"),
-        ("reset", "reset", "make a board forget its assignment, so that it registers anew"),
-    ):
-        verb = verbs.add_parser(
-            name,
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            epilog=f"example: microdps {name} /dev/ttyUSB0",
-        )
-        verb.add_argument("target", help="serial port, or a device's folder")
-        verb.set_defaults(function=_run, ask=function)
-
-
-def _run(args: argparse.Namespace) -> None:
-    print(ask(args.target, args.ask), end="")

@@ -20,7 +20,7 @@ from .renew import renew
 from .show import show
 
 
-def add_parser(verbs) -> None:
+def add_certs_parser(verbs) -> None:
     verb = verbs.add_parser(
         "certs",
         help="make, show, convert and renew certificates",

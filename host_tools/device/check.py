@@ -1,10 +1,8 @@
-"""microdps check: before anything is flashed, what would fail on the board later, and why.
+"""Check a device's folder: what would fail on the board later, and why.
 
-Reads a device's folder, as 'microdps config' makes it. One line a finding; exit code 1 if a board
-would fail.
+Nothing is flashed, and no server is asked.
 """
 
-import argparse
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,16 +20,16 @@ from microdps.identity import Identity
 from .. import boards
 from ..certs.reading import allows_client_auth, common_name, load_certs, signed_by
 from ..certs.slots import slot_folder
-from .config import AZURE_ROOTS, add_device
+from .roots import AZURE_ROOTS
 
-AZURE = ".azure-devices-provisioning.net"
+AZURE_HOST = ".azure-devices-provisioning.net"
 
-SOON = datetime.timedelta(days=WARN_DAYS)
+EXPIRES_SOON = datetime.timedelta(days=WARN_DAYS)
 
 
 @dataclass
 class Finding:
-    """What is wrong, or worth knowing, and what to do."""
+    """A problem, and what to do about it. fatal: a board would fail."""
 
     fatal: bool
     text: str
@@ -46,10 +44,10 @@ def check(
     enrolled: Path | None = None,
     board: boards.Board | None = None,
 ) -> list[Finding]:
-    """What a board with this folder would meet → findings, none if all is well.
+    """Find what would go wrong on a board with this folder; an empty list if nothing would.
 
-    enrolled  the certificate that the enrollment has: the device's own, or an issuer's
-    board     what it is meant for, if that is known
+    enrolled  file with the certificate of the enrollment: the device's own, or an issuer's
+    board     the board that will get the folder, if it is known
     """
     findings = []
     settings: dict = {}
@@ -65,38 +63,44 @@ def check(
         findings.append(Finding(True, str(error)))
         return findings
     except ValueError as error:
-        text = f"{folder}: a certificate cannot be read ({error}): convert it anew"
+        text = f"{folder}: a certificate cannot be read ({error}): convert it again"
         findings.append(Finding(True, text))
         return findings
-    findings += _leaf(chain[0], settings.get("registration_id"), board)
+    findings += _leaf(chain[0], settings.get("registration_id"))
+    findings += _key(chain[0], board)
     if board and settings and not settings["wifi"]:
-        text = "config.json has no wifi, and a board joins no network without: give --wifi-ssid"
+        text = "config.json has no wifi, so a board cannot join a network: give --wifi-ssid"
         findings.append(Finding(True, text))
-    findings += _chain(chain, enrolled)
+    findings += _dates(chain)
+    findings += _issuers(chain, enrolled)
     findings += _roots(roots, settings.get("host"))
     return findings
 
 
-def _leaf(
-    leaf: x509.Certificate, registration_id: str | None, board: boards.Board | None
-) -> Iterator[Finding]:
+def _leaf(leaf: x509.Certificate, registration_id: str | None) -> Iterator[Finding]:
     name = common_name(leaf)
     if registration_id and name.lower() != registration_id.lower():
         yield Finding(
             True,
-            f"the certificate's common name is {name!r}, the registration ID {registration_id!r}:"
-            " DPS refuses that with 401002; make one of them as the other",
+            f"the certificate's common name is {name!r}, and the registration ID is"
+            f" {registration_id!r}: DPS refuses that with 401002; make them equal",
         )
     try:
         usable = allows_client_auth(leaf)
     except ValueError as error:
-        yield Finding(True, f"the certificate's extensions cannot be read ({error}): make it anew")
+        yield Finding(
+            True, f"the certificate's extensions cannot be read ({error}): make a new certificate"
+        )
     else:
         if not usable:
             yield Finding(
                 True,
-                "the certificate's extended key usage has no clientAuth: make it anew with it",
+                "the certificate's extended key usage has no clientAuth: make a new certificate"
+                " with it",
             )
+
+
+def _key(leaf: x509.Certificate, board: boards.Board | None) -> Iterator[Finding]:
     key = leaf.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         ms = board.rsa_ms.get(key.key_size) if board else None
@@ -104,25 +108,28 @@ def _leaf(
         yield Finding(
             False,
             f"an RSA key of {key.key_size} bits costs {costs} in each handshake: EC P-256 is"
-            " quicker",
+            " faster",
         )
     elif not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in (
         "secp256r1",
         "secp384r1",
     ):
-        yield Finding(True, "the key is neither RSA nor EC P-256 or P-384: make another")
+        yield Finding(True, "the key is neither RSA nor EC P-256 or P-384: make another key")
 
 
-def _chain(chain: list[x509.Certificate], enrolled: Path | None) -> Iterator[Finding]:
+def _dates(chain: list[x509.Certificate]) -> Iterator[Finding]:
     now = datetime.datetime.now(datetime.UTC)
     for cert in chain:
-        who = cert.subject.rfc4514_string()
+        name = cert.subject.rfc4514_string()
         if cert.not_valid_before_utc > now:
-            yield Finding(True, f"{who} is valid from {cert.not_valid_before_utc:%F %R} UTC only")
+            yield Finding(True, f"{name} becomes valid on {cert.not_valid_before_utc:%F %R} UTC")
         elif cert.not_valid_after_utc < now:
-            yield Finding(True, f"{who} has expired on {cert.not_valid_after_utc:%F}: renew it")
-        elif cert.not_valid_after_utc < now + SOON:
-            yield Finding(False, f"{who} expires on {cert.not_valid_after_utc:%F}: renew it soon")
+            yield Finding(True, f"{name} expired on {cert.not_valid_after_utc:%F}: renew it")
+        elif cert.not_valid_after_utc < now + EXPIRES_SOON:
+            yield Finding(False, f"{name} expires on {cert.not_valid_after_utc:%F}: renew it soon")
+
+
+def _issuers(chain: list[x509.Certificate], enrolled: Path | None) -> Iterator[Finding]:
     for cert, issuer in zip(chain, chain[1:], strict=False):
         if not signed_by(cert, issuer):
             yield Finding(
@@ -132,50 +139,24 @@ def _chain(chain: list[x509.Certificate], enrolled: Path | None) -> Iterator[Fin
                 " issuers in their order, the leaf's first",
             )
     if enrolled:
-        wanted = load_certs(enrolled)
-        if not any(cert in wanted for cert in chain):
+        accepted = load_certs(enrolled)
+        if not any(cert in accepted for cert in chain):
             yield Finding(
                 True,
-                f"no certificate in cert.der is the one in {enrolled}: DPS refuses that with"
-                " 401002; put every issuer up to it into cert.der",
+                f"cert.der has no certificate of {enrolled}: DPS refuses that with 401002; put"
+                " every issuer up to the enrolled one into cert.der",
             )
 
 
 def _roots(roots: list[x509.Certificate], host: str | None) -> Iterator[Finding]:
-    held = {root.fingerprint(hashes.SHA256()).hex() for root in roots}
-    if host and host.lower().endswith(AZURE) and not held >= set(AZURE_ROOTS):
+    thumbprints = {root.fingerprint(hashes.SHA256()).hex() for root in roots}
+    if host and host.lower().endswith(AZURE_HOST) and not thumbprints >= set(AZURE_ROOTS):
         yield Finding(
             True,
-            f"roots.der lacks a root that {host} and its hubs lead to: write it with"
-            " 'microdps config --roots azure'",
+            f"roots.der lacks a root of {host} and its hubs: write it with 'microdps config"
+            " --roots azure'",
         )
     now = datetime.datetime.now(datetime.UTC)
     for root in roots:
         if root.not_valid_after_utc < now:
             yield Finding(True, f"the root {root.subject.rfc4514_string()} has expired")
-
-
-def add_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "check",
-        help="say what would fail on the board, before it is flashed",
-        description=__doc__,
-        epilog="example: microdps check device --enrolled certs/intermediate.cert.pem",
-    )
-    add_device(verb)
-    verb.add_argument(
-        "--enrolled", type=Path, help="the certificate that the enrollment has, PEM or DER"
-    )
-    verb.add_argument("--board", metavar="BOARD", help="that it is meant for")
-    verb.set_defaults(function=_run)
-
-
-def _run(args: argparse.Namespace) -> int:
-    board = boards.load(args.board) if args.board else None
-    findings = check(args.folder, args.slot, args.enrolled, board)
-    for finding in findings:
-        print(finding)
-    if any(finding.fatal for finding in findings):
-        return 1
-    print(f"{args.folder}: a board can use this")
-    return 0

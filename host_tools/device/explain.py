@@ -1,6 +1,4 @@
-"""microdps explain: what an error code means, and what to check."""
-
-import argparse
+"""Explain an error code, with the device's own table (firmware/microdps/advice.py)."""
 
 from microdps import advice
 
@@ -8,25 +6,13 @@ from .. import ToolError
 
 
 def explain(code: str) -> str:
-    """The device's own words for a code: one of its words, or Azure's number. Raises ToolError."""
+    """The meaning of an error code, and the advice for it. Raises ToolError if it is unknown.
+
+    code  a word that the device printed, or Azure's number
+    """
     key: str | int = int(code) if code.isdigit() else code
     if key not in advice.TABLE and not (isinstance(key, int) and 100 <= key <= 999_999):
         known = ", ".join(str(known) for known in advice.TABLE)
-        raise ToolError(f"there is no error code {code!r}; there are {known}")
+        raise ToolError(f"there is no error code {code!r}: use one of {known}")
     happened, check = advice.lookup(key)
     return f"{code}: {happened}.\nCheck {check}."
-
-
-def add_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "explain",
-        help="what an error code means, and what to check",
-        description="Say what an error code means, and what to check.",
-        epilog="example: microdps explain 401002",
-    )
-    verb.add_argument("code", help="a word of the device's, or Azure's errorCode")
-    verb.set_defaults(function=_run)
-
-
-def _run(args: argparse.Namespace) -> None:
-    print(explain(args.code))

@@ -1,13 +1,14 @@
-"""microdps live-check: with a device's own files, does the way to a real DPS and hub work?
+"""Check the way to a real DPS and hub, with a device's own files.
 
-Nothing is changed but for the registration, which is announced. What a board will do depends on
-when the hub asks for the device's certificate; OpenSSL, unlike the board, follows if that is late.
+Nothing is changed except for the registration, which is announced. What a board will do depends on
+when the hub asks for the device's certificate. OpenSSL follows if the hub asks late; a board does
+not.
 """
 
-import argparse
 import select
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,31 +26,109 @@ from microdps.link import Link
 
 from .. import ToolError
 from ..certs.slots import slot_folder
-from .config import add_device
 
 TIMEOUT_S = 20
-AT_ONCE = "in the first handshake"
+
+# When a server asks for the client certificate.
+IN_HANDSHAKE = "in the first handshake"
 LATE = "after the first request, by renegotiation"
 NEVER = "not at all"
 
 
 @dataclass
-class Answer:
-    """When a server asked for the certificate, and the status line of its answer."""
+class Probe:
+    """A server's behaviour.
+
+    asks         when it asked for the certificate: IN_HANDSHAKE, LATE or NEVER
+    status_line  the first line of its answer
+    """
 
     asks: str
-    line: str
+    status_line: str
 
 
-def ask(host: str, path: str, identity: Identity) -> Answer:
-    """Ask a server, by OpenSSL, for what changes nothing. Raises ToolError."""
+def live_check(folder: Path, slot: str, report: Callable[[str], None]) -> str:
+    """Check the way to DPS and the hub → "https" or "mqtt": the transport that a board will use.
+
+    report  a function that takes a line for each step
+
+    Raises ToolError, and the errors of the device package.
+    """
+    settings = config.load(str(folder / "config.json"))
+    identity = Identity.from_files(str(slot_folder(folder, slot)))
+    _check_dps(settings["host"], identity, report)
+    assignment = _register(settings, identity, report)
+    found = probe(assignment.hub, hub.path(assignment.device_id), identity)
+    report(
+        f"hub {assignment.hub}, HTTPS: asks for the certificate {found.asks}; {found.status_line}"
+    )
+    port = split_host(mqtt.address(assignment.hub))[1]
+    refusal = _connect_by_mqtt(identity, assignment)
+    report(f"hub {assignment.hub}, MQTT on port {port}: {refusal or 'accepts the device'}")
+    return _transport(settings["transport"], found, refusal)
+
+
+def _check_dps(host: str, identity: Identity, report: Callable[[str], None]) -> None:
+    found = probe(host, "/", identity)
+    report(f"DPS {host}: asks for the certificate {found.asks}")
+    if found.asks != IN_HANDSHAKE:
+        raise ToolError(
+            f"{host} does not ask for a certificate in the handshake, as DPS does: check the host"
+        )
+
+
+def _register(settings: dict, identity: Identity, report: Callable[[str], None]):
+    """Register with DPS → the assignment."""
+    report(f"registering {settings['registration_id']} with DPS: this is one registration")
+    device = Device(identity, settings["id_scope"], settings["registration_id"], settings["host"])
+    try:
+        assignment = device.provision()
+    finally:
+        device.close()
+    report(f"assigned to {assignment.hub} as {assignment.device_id}")
+    return assignment
+
+
+def _connect_by_mqtt(identity: Identity, assignment) -> str:
+    """Connect by MQTT, and send nothing → the error; "" if there was none."""
+    link = Link(identity)
+    client = mqtt.Mqtt(Connection())
+    try:
+        link.run(client.connect(assignment.hub, assignment.device_id, TIMEOUT_S * 1000))
+    except Error as error:
+        return str(error)
+    finally:
+        link.close()
+    return ""
+
+
+def _transport(configured: str, found: Probe, refusal: str) -> str:
+    """The transport that a board will use. Raises ToolError if that one cannot work."""
+    transport = configured
+    if transport == "auto":
+        transport = "https" if found.asks == IN_HANDSHAKE else "mqtt"
+    if transport == "https" and found.asks != IN_HANDSHAKE:
+        raise ToolError(
+            "this hub asks for the certificate late, which stock MicroPython refuses: set"
+            ' "transport" to "auto" in config.json'
+        )
+    if transport == "mqtt" and refusal:
+        raise ToolError(f"a board would send by MQTT, which fails: {refusal}")
+    return transport
+
+
+def probe(host: str, path: str, identity: Identity) -> Probe:
+    """Send a server a GET, by OpenSSL, and watch when it asks for the certificate.
+
+    Raises ToolError.
+    """
     name, port = split_host(host)
-    asked: list[bool] = []  # for each request of the certificate: had the first handshake ended?
-    shaken = False
+    handshake_done = False
+    requests: list[bool] = []  # for each certificate request: was the first handshake done?
 
     def watch(connection, where, code):
         if b"read server certificate request" in connection.get_state_string():
-            asked.append(shaken)
+            requests.append(handshake_done)
 
     context = _context(identity)
     context.set_info_callback(watch)
@@ -60,29 +139,33 @@ def ask(host: str, path: str, identity: Identity) -> Answer:
             connection = SSL.Connection(context, raw)
             connection.set_tlsext_host_name(name.encode())
             connection.set_connect_state()
-            _until(connection.do_handshake, raw, deadline)
-            shaken = True
-            request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
-            _until(lambda: connection.send(request.encode()), raw, deadline)
-            try:
-                head = _until(lambda: connection.recv(4096), raw, deadline)
-            except (SSL.ZeroReturnError, SSL.SysCallError):
-                head = b""
+            _wait_for(connection.do_handshake, raw, deadline)
+            handshake_done = True
+            head = _get(connection, host, path, raw, deadline)
     except (OSError, SSL.Error) as error:
         raise ToolError(
-            f"{host}: no TLS connection ({error}): check host, port, network, and the roots in"
-            " the device's folder"
+            f"{host}: no TLS connection ({error}): check the host, the port, the network, and the"
+            " roots in the device's folder"
         ) from error
-    line = head.split(b"\r\n")[0].decode("latin-1")
-    asks = NEVER
-    if asked:
-        asks = LATE if all(asked) else AT_ONCE
-    return Answer(asks, line or "closed without an answer")
+    status_line = head.split(b"\r\n")[0].decode("latin-1") or "closed without an answer"
+    if not requests:
+        return Probe(NEVER, status_line)
+    return Probe(LATE if all(requests) else IN_HANDSHAKE, status_line)
+
+
+def _get(connection, host: str, path: str, raw: socket.socket, deadline: float) -> bytes:
+    """Send a GET → the start of the answer; empty if the server closes instead."""
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    _wait_for(lambda: connection.send(request.encode()), raw, deadline)
+    try:
+        return _wait_for(lambda: connection.recv(4096), raw, deadline)
+    except (SSL.ZeroReturnError, SSL.SysCallError):
+        return b""
 
 
 def _context(identity: Identity) -> SSL.Context:
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-    context.set_max_proto_version(SSL.TLS1_2_VERSION)  # what a board speaks
+    context.set_max_proto_version(SSL.TLS1_2_VERSION)  # as a board
     leaf, *issuers = (x509.load_der_x509_certificate(cert) for cert in identity.certs("cert"))
     context.use_certificate(leaf)
     for issuer in issuers:
@@ -95,8 +178,8 @@ def _context(identity: Identity) -> SSL.Context:
     return context
 
 
-def _until(call, raw: socket.socket, deadline: float):
-    """Repeat a call of a non-blocking connection until it is done → what it returns."""
+def _wait_for(call: Callable, raw: socket.socket, deadline: float):
+    """Repeat a call on a non-blocking connection until it succeeds → its result."""
     ready: tuple[list, list, list]
     while True:
         try:
@@ -107,71 +190,3 @@ def _until(call, raw: socket.socket, deadline: float):
             ready = select.select([], [raw], [], max(0, deadline - time.monotonic()))
         if not any(ready):
             raise TimeoutError(f"no answer within {TIMEOUT_S} s")
-
-
-def live_check(folder: Path, slot: str, say) -> str:
-    """Check the way to DPS and the hub → "https" or "mqtt", what a board will send by.
-
-    say  a function that is handed each finding
-
-    Raises ToolError, and the device package's errors.
-    """
-    settings = config.load(str(folder / "config.json"))
-    identity = Identity.from_files(str(slot_folder(folder, slot)))
-    host = settings["host"]
-    found = ask(host, "/", identity)
-    say(f"DPS {host}: asks for the certificate {found.asks}")
-    if found.asks != AT_ONCE:
-        raise ToolError(f"{host} asks for no certificate in the handshake: is it DPS?")
-    say(f"registering {settings['registration_id']} with DPS: this is one registration")
-    device = Device(identity, settings["id_scope"], settings["registration_id"], host)
-    try:
-        assignment = device.provision()
-    finally:
-        device.close()
-    say(f"assigned to {assignment.hub} as {assignment.device_id}")
-    found = ask(assignment.hub, hub.path(assignment.device_id), identity)
-    say(f"hub {assignment.hub}, HTTPS: asks for the certificate {found.asks}; {found.line}")
-    port = split_host(mqtt.address(assignment.hub))[1]
-    refusal = _by_mqtt(identity, assignment)
-    say(f"hub {assignment.hub}, MQTT on port {port}: {refusal or 'accepts the device'}")
-    transport = settings["transport"]
-    if transport == "auto":
-        transport = "https" if found.asks == AT_ONCE else "mqtt"
-    if transport == "https" and found.asks != AT_ONCE:
-        raise ToolError(
-            "this hub asks for the certificate late, which stock MicroPython refuses: set"
-            ' "transport" to "auto" in config.json'
-        )
-    if transport == "mqtt" and refusal:
-        raise ToolError(f"a board would send by MQTT, which fails: {refusal}")
-    return transport
-
-
-def _by_mqtt(identity: Identity, assignment) -> str:
-    """Connect, and send nothing → why that failed, "" if it did not."""
-    link = Link(identity)
-    client = mqtt.Mqtt(Connection())
-    try:
-        link.run(client.connect(assignment.hub, assignment.device_id, TIMEOUT_S * 1000))
-    except Error as error:
-        return str(error)
-    finally:
-        link.close()
-    return ""
-
-
-def add_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "live-check",
-        help="check the way to DPS and the hub with a device's own files",
-        description=__doc__,
-        epilog="example: microdps live-check device",
-    )
-    add_device(verb)
-    verb.set_defaults(function=_run)
-
-
-def _run(args: argparse.Namespace) -> None:
-    transport = live_check(args.folder, args.slot, print)
-    print(f"a board will send by {transport.upper()}")

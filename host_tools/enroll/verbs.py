@@ -24,7 +24,7 @@ SIMULATOR = (
 )
 
 
-def add_parser(verbs) -> None:
+def add_enroll_parser(verbs) -> None:
     verb = verbs.add_parser(
         "enroll",
         help="enroll devices with DPS",

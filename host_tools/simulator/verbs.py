@@ -51,7 +51,7 @@ def _say(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def add_parser(verbs) -> None:
+def add_simulate_parser(verbs) -> None:
     verb = verbs.add_parser(
         "simulate",
         help="run a simulated DPS and IoT hub",

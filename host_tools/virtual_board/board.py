@@ -13,53 +13,57 @@ from .. import ToolError, interpreter
 
 FOLDER = Path(__file__).parent
 START = FOLDER / "start.py"
-STANDINS = FOLDER / "fake_modules"
+FAKE_MODULES = FOLDER / "fake_modules"
 
-UP = b"\x16"  # start.py: its code can be interrupted from now on
-DONE = b"\x17"  # start.py: next comes the REPL
+# start.py prints these bytes. Nobody else sees them.
+STARTED = b"\x16"  # from now on, Ctrl-C can interrupt the code
+FINISHED = b"\x17"  # the REPL comes next
+
+# The last bytes that the raw and the friendly REPL print when they start.
 RAW = b"raw REPL; CTRL-B to exit\r\n>"
 FRIENDLY = b'Type "help()" for more information.\r\n'
 CTRL_A, CTRL_C = b"\x01", b"\x03"
 
-# As stand-in and ESP32 number them.
+# Reset causes, with the numbers of fake_modules/machine.py and of the ESP32.
 POWER_ON, HARD_RESET, SOFT_RESET = 1, 2, 5
 
-# How long an interrupt waits for a good moment, and how often it looks for one.
+# How long an interrupt waits for a good moment, and how often it looks.
 SETTLE_S = 0.2
-LOOK_S = 0.001
+SETTLE_STEP_S = 0.001
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Board:
-    """Takes what comes over the serial line; gives what the board prints.
+    """A board that takes bytes from a serial line, and returns the bytes that it prints.
 
-    flash  file that holds its littlefs; the working folder of the process is where that lies, so
-           the stand-in esp32 reads nvs.bin there
+    flash  file with its littlefs. Its folder is the process's working folder, so the fake module
+           esp32 reads nvs.bin there
     heap   as MicroPython's Unix port takes it
 
-    The process ends where a board resets: killed, as machine.reset() does, it starts as after a
-    hard reset; ended in any other way, as after a soft reset, in the REPL that it was in.
+    At a reset the process ends. If it was killed, as by machine.reset(), a new one starts as after
+    a hard reset. If it ended in any other way, a new one starts as after a soft reset, in the same
+    REPL as before.
     """
 
     def __init__(self, flash: Path, heap: str):
         self._flash = flash.absolute()
         self._command = [*interpreter.micropython(heap).command, "-i", str(START)]
         self._raw = False
-        # What the UART has received and nobody has read: it survives a soft reset.
+        # The UART's receive buffer. Bytes in it survive a soft reset.
         self._received, self._input = os.pipe()
         os.set_blocking(self._input, False)
         self._waiting = b""
         self._start(POWER_ON)
 
     def fileno(self) -> int:
-        """Readable when there is something to read()."""
+        """Readable when read() has something to do."""
         return self._output
 
     def _start(self, cause: int) -> None:
         self._output, end = os.pipe()
         self._process = subprocess.Popen(
-            [*self._command, str(self._flash), str(STANDINS), self._mode],
+            [*self._command, str(self._flash), str(FAKE_MODULES), self._mode],
             cwd=self._flash.parent,
             stdin=self._received,
             stdout=end,
@@ -69,41 +73,41 @@ class Board:
             start_new_session=True,
         )
         os.close(end)
-        # What to look for in its output, in order, and whether to show what comes before it.
-        self._expected = [(UP, False), (DONE, True)]
-        self._unseen = b""
+        # Marks to look for in the output, in this order, and whether to show the text before each.
+        self._expected = [(STARTED, False), (FINISHED, True)]
+        self._unshown = b""
         self._tail = b""
         if self._raw:
             self._expected.append((RAW, False))
-            self._send(CTRL_A)  # read when the REPL starts
+            self._send(CTRL_A)  # the REPL reads it when it starts
 
     @property
     def _mode(self) -> str:
         return "raw" if self._raw else "friendly"
 
     @property
-    def _is_up(self) -> bool:
-        return (UP, False) not in self._expected
+    def _is_started(self) -> bool:
+        return (STARTED, False) not in self._expected
 
     def write(self, data: bytes) -> None:
-        """Take bytes from the serial line. As on a board, what its buffer cannot hold is lost."""
-        if not self._is_up:
+        """Take bytes from the serial line. As on a board, bytes are lost if the buffer is full."""
+        if not self._is_started:
             self._waiting += data
             return
         text, *interrupts = data.split(CTRL_C)
         self._send(text)
         for text in interrupts:
-            self._send(text if self._interrupted() else CTRL_C + text)
+            self._send(text if self._interrupt() else CTRL_C + text)
 
     def _send(self, data: bytes) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._input, data)
 
-    def _interrupted(self) -> bool:
-        """Interrupt the code that runs; False if none does, so that Ctrl-C is a character.
+    def _interrupt(self) -> bool:
+        """Interrupt the running code. False if no code runs: then Ctrl-C is a character.
 
-        MicroPython catches SIGINT while code runs; at the prompt SIGINT would end it. The process
-        is stopped for the look, so that it cannot change its mind in between.
+        MicroPython catches SIGINT while code runs. At the prompt, SIGINT would end the process. So
+        the process is stopped while this looks at it, and cannot change between look and signal.
         """
         if self._process.poll() is not None:
             return False
@@ -123,8 +127,11 @@ class Board:
         return running
 
     def _settle(self) -> None:
-        """Wait a moment until MicroPython waits for something. A signal in the middle of malloc()
-        can hang the Unix port for ever; code that computes without end is interrupted anyway."""
+        """Wait briefly until MicroPython waits for something.
+
+        A signal in the middle of malloc() can hang the Unix port for ever. Code that computes
+        without a pause is interrupted anyway.
+        """
         deadline = time.monotonic() + SETTLE_S
         while time.monotonic() < deadline:
             state = (
@@ -132,54 +139,58 @@ class Board:
             )
             if state != "R":
                 return
-            time.sleep(LOOK_S)
+            time.sleep(SETTLE_STEP_S)
 
     def read(self) -> bytes:
-        """What the board has printed; a reset is seen to here. Raises ToolError if it cannot
-        start."""
-        data = os.read(self._output, 4096)
-        return self._shown(data) if data else self._ended()
+        """The board's output. If the process has ended, this starts the next one.
 
-    def _shown(self, data: bytes) -> bytes:
+        Raises ToolError if MicroPython cannot start.
+        """
+        data = os.read(self._output, 4096)
+        return self._without_marks(data) if data else self._restart()
+
+    def _without_marks(self, data: bytes) -> bytes:
+        """The output to show: without the marks, and without the text that is not to be shown."""
         shown = b""
-        self._unseen += data
+        self._unshown += data
         while self._expected:
             mark, show = self._expected[0]
-            before, found, after = self._unseen.partition(mark)
+            before, found, after = self._unshown.partition(mark)
             if show:
                 shown += before
             if not found:
                 if show:
-                    self._unseen = b""
+                    self._unshown = b""
                 return shown
             del self._expected[0]
-            self._unseen = after
-            if mark == UP:
+            self._unshown = after
+            if mark == STARTED:
                 waiting, self._waiting = self._waiting, b""
                 self.write(waiting)
             elif mark == RAW:
                 shown += RAW
-        data, self._unseen = self._unseen, b""
+        data, self._unshown = self._unshown, b""
         self._note_repl(data)
         return shown + data
 
     def _note_repl(self, data: bytes) -> None:
-        """Which REPL is it in? The last one that said so."""
+        """Note which REPL the board is in: the last one that announced itself."""
         seen = self._tail + data
         last = max(RAW, FRIENDLY, key=seen.rfind)
         if last in seen:
             self._raw = last == RAW
         self._tail = seen[-len(FRIENDLY) :]
 
-    def _ended(self) -> bytes:
-        was_up = self._is_up
-        said = self._unseen
+    def _restart(self) -> bytes:
+        """Start the next process after a reset → the output to show."""
+        was_started = self._is_started
+        output = self._unshown
         os.close(self._output)
         code = self._process.wait()
-        if not was_up:
+        if not was_started:
             raise ToolError(
                 f"MicroPython does not start with {self._flash} (code {code}):"
-                f" {said.decode(errors='replace').strip()}; delete that file, or name another"
+                f" {output.decode(errors='replace').strip()}; delete that file, or name another"
             )
         unread = b""
         if select.select([self._received], [], [], 0)[0]:
@@ -193,7 +204,7 @@ class Board:
         return b"MPY: soft reboot\r\n"
 
     def close(self) -> None:
-        """Switch it off."""
+        """Switch the board off."""
         self._process.kill()
         self._process.wait()
         for end in (self._output, self._input, self._received):
@@ -204,6 +215,6 @@ _libc = ctypes.CDLL(None)
 
 
 def _prepare() -> None:
-    """In the new process: it dies with this program, and Ctrl-C has no meaning yet."""
+    """Runs in the new process: it dies with this program, and ignores SIGINT until it starts."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The ends of a serial line: a pseudo-terminal, and a TCP socket."""
+"""The two kinds of serial port: a pseudo-terminal and a TCP socket."""
 
 import errno
 import os
@@ -12,10 +12,10 @@ from .. import ToolError
 
 
 class Port(Protocol):
-    """One end of a serial line. What is written while nobody has it open is lost.
+    """One end of a serial line. Bytes that are written while nobody has it open are lost.
 
     name  as mpremote takes it
-    out   becomes writable when write() takes more
+    out   file descriptor that is writable when write() takes more
     """
 
     name: str
@@ -24,13 +24,13 @@ class Port(Protocol):
     def out(self) -> int: ...
 
     def fileno(self) -> int:
-        """Becomes readable when read() has something to do."""
+        """Readable when read() has something to do."""
 
     def read(self) -> bytes:
-        """What has come, if anything."""
+        """The bytes that have come, if any."""
 
     def write(self, data: bytes) -> bytes:
-        """Write → what it does not take yet."""
+        """Write → the bytes that did not fit yet."""
 
     def close(self) -> None: ...
 
@@ -44,7 +44,8 @@ class Terminal:
         tty.setraw(slave)
         os.close(slave)
         os.set_blocking(self.out, False)
-        # While nobody has the other end open, this one is in error all along: only changes count.
+        # While nobody has the other end open, this end always reports an error. So it must be
+        # edge-triggered: only changes count.
         self._changes = select.epoll()
         self._changes.register(self.out, select.EPOLLIN | select.EPOLLET)
         self._state = select.poll()
@@ -80,7 +81,7 @@ class Terminal:
 
 
 class Listener:
-    """A TCP socket. Who comes while another one is connected waits until that one has left."""
+    """A TCP socket with one client at a time. The next client waits until the first one leaves."""
 
     def __init__(self, host: str, port: int):
         try:

@@ -1,7 +1,8 @@
-"""What a board does before its REPL, on MicroPython's Unix port: mount the flash at /, hide the
-computer's files, run boot.py, then main.py. Arguments: flash file, stand-ins, "raw" or "friendly".
+"""Starts the virtual board on MicroPython's Unix port: does what a board does before its REPL.
 
-The bytes UP and DONE tell board.py how far it is; nobody else sees them.
+It mounts the flash at /, hides the computer's files, and runs boot.py, then main.py.
+Arguments: flash file, folder of the fake modules, "raw" or "friendly".
+board.py reads the bytes STARTED and FINISHED; nobody else sees them.
 """
 
 import os
@@ -9,22 +10,23 @@ import sys
 
 import vfs  # type: ignore[import-not-found]
 
-UP = "\x16"
-DONE = "\x17"
+STARTED = "\x16"
+FINISHED = "\x17"
 BLOCK = 4096
 
 
 class Flash:
-    """Block device in a file. A write is the kernel's when it returns, so it survives a kill -9.
+    """Block device in a file. When a write returns, the kernel has it, so it survives a kill -9.
 
-    There is no branch in any method: MicroPython raises KeyboardInterrupt at branches only, and
-    littlefs must not be left in the middle of its work. An ESP32's flash driver, in C, is not.
+    No method has a branch: MicroPython raises KeyboardInterrupt at branches only, and littlefs
+    must not be interrupted in the middle of its work. An ESP32's flash driver is in C, and is not
+    interrupted either.
     """
 
     def __init__(self, path):
         blocks = os.stat(path)[6] // BLOCK
-        self._file = open(path, "r+b")  # noqa: SIM115  while the board runs
-        # What ioctl returns for: init, deinit, sync, count of blocks, size of a block, erase.
+        self._file = open(path, "r+b")  # noqa: SIM115  open while the board runs
+        # The results of ioctl: init, deinit, sync, count of blocks, size of a block, erase.
         self._answers = (None, 0, 0, 0, blocks, BLOCK, 0)
 
     def readblocks(self, block, buffer, offset=0):
@@ -39,10 +41,10 @@ class Flash:
         return self._answers[operation]
 
 
-def mount(flash, standins):
-    """Leave nothing of the computer but the stand-ins, which are loaded already."""
+def mount(flash, fake_modules):
+    """Mount the flash at /, and leave nothing of the computer but the fake modules, loaded now."""
     device = Flash(flash)
-    sys.path[:] = [standins]
+    sys.path[:] = [fake_modules]
     for name in ("machine", "network", "esp32", "ntptime"):
         __import__(name)
     vfs.umount("/")
@@ -52,7 +54,7 @@ def mount(flash, standins):
 
 
 def run(name) -> bool:
-    """Run a file as a board does, if it is there → did it end well?"""
+    """Run a file if it exists, as a board does → False if it raised an exception."""
     try:
         if name in os.listdir():
             execfile(name, globals())  # type: ignore[name-defined]  # noqa: F821
@@ -65,12 +67,12 @@ def run(name) -> bool:
         return False
 
 
-flash, standins, mode = sys.argv[1:]
+flash, fake_modules, mode = sys.argv[1:]
 del sys.argv[:]
-mount(flash, standins)
-sys.stdout.write(UP)
+mount(flash, fake_modules)
+sys.stdout.write(STARTED)
 try:
     if run("boot.py") and mode == "friendly":
         run("main.py")
 finally:
-    sys.stdout.write(DONE)
+    sys.stdout.write(FINISHED)

@@ -21,7 +21,7 @@ from microdps_tools import CHECKOUT, interpreter
 from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import device_files
 from microdps_tools.certs.making import issue
-from microdps_tools.device import config
+from microdps_tools.device.config import write_identity
 from microdps_tools.files import write_files
 from microdps_tools.simulator.hub import mqtt
 
@@ -222,7 +222,7 @@ class Bench:
         files = device_files(device, [])
         write_files(folder / "device", files)
         write_files(folder, {"root.pem": encoding.pem(self.root.cert)})
-        config.write_identity(folder, folder / "device", str(folder / "root.pem"))
+        write_identity(folder, folder / "device", str(folder / "root.pem"))
         mpy.compile_to(folder / "program")
         for path in PROGRAMS.glob("*.py"):
             mpy.compile(path, folder / "program" / f"{path.stem}.mpy")

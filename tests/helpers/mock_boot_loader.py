@@ -1,4 +1,4 @@
-"""A mock of the chip's boot loader, and a firmware that esptool takes for MicroPython's."""
+"""A mock of the chip's boot loader, and a firmware image that esptool accepts."""
 
 import os
 import re
@@ -14,7 +14,7 @@ TIMEOUT_S = 120
 
 
 def write_firmware(path: Path, chip: str = "esp32", size: int = 150_000) -> Path:
-    """An image of a chip's that spans the NVS partition, as MicroPython's does → its path."""
+    """Write a firmware image that covers the NVS partition, as MicroPython's does → its path."""
     from esptool.bin_image import ELFSection, ESP32C3FirmwareImage, ESP32FirmwareImage
 
     made = {"esp32": ESP32FirmwareImage, "esp32c3": ESP32C3FirmwareImage}[chip]()
@@ -25,7 +25,7 @@ def write_firmware(path: Path, chip: str = "esp32", size: int = 150_000) -> Path
 
 
 class Mock:
-    """esp32-mock-bootloader, a process of its own, with flash of its own."""
+    """esp32-mock-bootloader as a process of its own, with its own flash."""
 
     def __init__(self, folder, chip="esp32"):
         self.folder = folder

@@ -1,4 +1,4 @@
-"""A virtual board as a process of its own, for tests; and the real mpremote."""
+"""A virtual board as a process of its own, the real mpremote, and devices' folders for them."""
 
 import os
 import re
@@ -10,30 +10,32 @@ import time
 from pathlib import Path
 
 from microdps_tools import CHECKOUT
-from microdps_tools.device import config, run
+from microdps_tools.device.config import write_config, write_identity
+from microdps_tools.device.program import install_program
 
 START_S = 20
 TIMEOUT_S = 60
-SPREAD_S = 60  # a board whose power is back waits up to this before it connects
+SPREAD_S = 60  # after a power cut, a board waits up to this before it connects
 AGAIN_S = 0.5
 HUNG_S = 10
 
 # `microdps virtual-board` without the imports of the other verbs, which take a while.
 VERB = """
 import argparse
-from microdps_tools.virtual_board import virtual_board
+from microdps_tools.virtual_board.verbs import add_virtual_board_parser
 top = argparse.ArgumentParser()
-virtual_board.add_parser(top.add_subparsers())
+add_virtual_board_parser(top.add_subparsers())
 args = top.parse_args()
 args.function(args)
 """
 
 
 class VirtualBoard:
-    """`microdps virtual-board` with a flash file, from start() to stop(), kill() or the end of a
-    with statement.
+    """`microdps virtual-board` with a flash file.
 
-    port  as mpremote takes it, while it runs
+    It runs from start() to stop() or kill(), or in a with statement.
+
+    port  as mpremote takes it, while the board runs
     """
 
     def __init__(self, flash: Path, *options: str):
@@ -56,7 +58,7 @@ class VirtualBoard:
         return self
 
     def kill(self) -> None:
-        """Pull the plug."""
+        """Cut the power."""
         self._end(self.process.kill)
 
     def stop(self) -> None:
@@ -76,7 +78,7 @@ class VirtualBoard:
         self.stop()
 
     def mpremote(self, *arguments, code: int = 0) -> str:
-        """Run the real mpremote → its output. Fails unless it ends with that code."""
+        """Run the real mpremote → its output. Fails unless that is its exit code."""
         done = subprocess.run(
             [sys.executable, "-m", "mpremote", "connect", self.port, *map(str, arguments)],
             stdout=subprocess.PIPE,
@@ -88,14 +90,14 @@ class VirtualBoard:
         return done.stdout
 
     def copy(self, folder: Path, *names: str) -> None:
-        """Copy files and folders of a folder to the board."""
+        """Copy files and folders to the board."""
         self.mpremote("cp", "-r", *(folder / name for name in names), ":")
 
     def until(self, text: str, reset: bool = False, within_s: float = SPREAD_S + TIMEOUT_S) -> str:
-        """Listen to the port, after a reset on request, until that text → all that came.
+        """Listen to the port until that text → everything that came. reset: reset the board first.
 
-        Reset none that may be busy with TLS: where the Unix port is interrupted in the middle of
-        malloc(), it never goes on.
+        Do not reset a board that may be busy with TLS: the Unix port hangs for ever if it is
+        interrupted in the middle of malloc().
         """
         deadline = time.monotonic() + within_s
         port = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
@@ -105,13 +107,13 @@ class VirtualBoard:
             hung = time.monotonic() + HUNG_S
             while reset and "machine: reset" not in seen:
                 assert time.monotonic() < deadline, f"no reset within {within_s} s: {seen}"
-                if time.monotonic() > hung:  # the Unix port, after a signal at a bad moment
+                if time.monotonic() > hung:  # the Unix port hangs
                     os.close(port)
                     self.kill()
                     self.start()
                     port = os.open(self.port, os.O_RDWR | os.O_NOCTTY)
                     hung = time.monotonic() + HUNG_S
-                # What comes while a board restarts is lost.
+                # Bytes that come while a board restarts are lost.
                 os.write(port, b"\r\x03\x02import machine; machine.reset()\r")
                 seen = heard(port, "machine: reset", AGAIN_S)
             return listen(port, text, within_s, seen.rpartition("machine: reset")[2])
@@ -120,7 +122,7 @@ class VirtualBoard:
 
 
 def heard(port: int, text: str, within_s: float, seen: str = "") -> str:
-    """Read from an open port until that text, or the time is over → all that came."""
+    """Read from an open port until that text, or until the time is over → everything that came."""
     deadline = time.monotonic() + within_s
     while text not in seen:
         left = deadline - time.monotonic()
@@ -131,7 +133,7 @@ def heard(port: int, text: str, within_s: float, seen: str = "") -> str:
 
 
 def listen(port: int, text: str, within_s: float = TIMEOUT_S, seen: str = "") -> str:
-    """Read from an open port until that text → all that came. Fails if it does not come."""
+    """Read from an open port until that text, which must come → everything that came."""
     seen = heard(port, text, within_s, seen)
     assert text in seen
     return seen
@@ -139,7 +141,7 @@ def listen(port: int, text: str, within_s: float = TIMEOUT_S, seen: str = "") ->
 
 def configure(folder: Path, simulator, name: str, **settings) -> Path:
     """A device's folder as `microdps config` makes it."""
-    config.write_identity(folder, simulator.device(name).parent.parent, str(simulator.root))
+    write_identity(folder, simulator.device(name).parent.parent, str(simulator.root))
     fixed = {
         "id_scope": simulator.id_scope,
         "registration_id": name,
@@ -148,12 +150,12 @@ def configure(folder: Path, simulator, name: str, **settings) -> Path:
         "messages": 3,
         "wifi": {"ssid": "home", "password": "x"},
     }
-    config.write_config(folder, fixed | settings)
+    write_config(folder, fixed | settings)
     return folder
 
 
 def device(folder: Path, simulator, name: str, **settings) -> Path:
-    """The same with the program laid into it."""
+    """The same, with the program in it."""
     configure(folder, simulator, name, **settings)
-    run.lay(folder)
+    install_program(folder)
     return folder

@@ -1,7 +1,8 @@
-"""esp32: non-volatile storage, and a heap that does not change.
+"""Fake esp32: non-volatile storage in files, and a heap that does not change.
 
-A blob of the namespace `n` and key `k` is the file `nvs/n/k` below the process's working folder;
-or it is read from `nvs.bin` there, a partition image as esp-idf-nvs-partition-gen makes it.
+The blob with key `k` in namespace `n` is the file `nvs/n/k` below the process's working folder. If
+there is no such file, the blob is read from `nvs.bin` in that folder: a partition image, as
+esp-idf-nvs-partition-gen makes it.
 
 Source of the image's format: ESP-IDF, "Non-Volatile Storage Library", internals.
 """
@@ -11,7 +12,7 @@ import struct
 
 import vfs  # type: ignore[import-not-found]
 
-# The computer's files: another partition than the one that is mounted at /.
+# The computer's files. Its file system is not the one that is mounted at /.
 _files = vfs.VfsPosix()
 
 HEAP_DATA = 4
@@ -28,7 +29,7 @@ _BLOB_DATA = 0x42
 
 
 def _image_blob(namespace, key):
-    """The blob in nvs.bin → bytes, or None."""
+    """The blob in nvs.bin; None if it is not there."""
     try:
         with _files.open("nvs.bin", "rb") as file:
             image = file.read()

@@ -1,6 +1,6 @@
-"""machine: pins and timers that print, a watchdog that counts, resets that end the process.
+"""Fake machine: pins and timers that print, a watchdog that counts, resets that end the process.
 
-RESET_CAUSE in the environment says what reset_cause() returns; the virtual board sets it.
+reset_cause() returns the environment variable RESET_CAUSE, which the virtual board sets.
 """
 
 import os
@@ -20,7 +20,7 @@ def reset_cause():
 def reset():
     print("machine: reset")
     if os.getenv("RESET_CAUSE"):
-        os.system("kill -KILL $PPID")  # noqa: S605  a reset asks nobody: no finally runs
+        os.system("kill -KILL $PPID")  # noqa: S605  as at a real reset, no finally runs
     sys.exit(0)
 
 
@@ -42,7 +42,7 @@ class Pin:
 
 
 class Timer:
-    """Keeps its callback; nothing runs it but fire()."""
+    """Keeps its callback. Only fire() runs it."""
 
     ONE_SHOT = 0
     PERIODIC = 1

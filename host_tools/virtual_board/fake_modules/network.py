@@ -1,14 +1,15 @@
-"""network: a Wi-Fi with one access point. The password "wrong" never joins."""
+"""Fake network: Wi-Fi with one access point. With the password "wrong" it never joins."""
 
 STA_IF = 0
 
 
 class WLAN:
-    """One station, however often it is made, as on the board."""
+    """The station. All objects share one state, as on a board."""
 
     IF_STA = 0
 
-    _state = {"active": False, "polls": None}  # isconnected() calls until joined; None: not trying
+    # polls: how many calls of isconnected() are left until it has joined; None: it does not try.
+    _state = {"active": False, "polls": None}
 
     def __init__(self, interface_id):
         pass

@@ -1,4 +1,4 @@
-"""ntptime: the computer's clock is right already. The host "wrong" does not answer."""
+"""Fake ntptime: the computer's clock is right already. The host "wrong" does not answer."""
 
 host = "pool.ntp.org"
 

@@ -1,80 +1,33 @@
-"""microdps deploy, on virtual boards: what is sent, what starts, what can go wrong."""
+"""microdps deploy, on virtual boards: what is sent, which program starts, and power cuts."""
 
 import itertools
-import json
-import os
-import tomllib
-from pathlib import Path
 
 import pytest
 
+from helpers.small_programs import PROVES, put, refusal, small
 from helpers.virtual_boards import VirtualBoard, device
-from microdps_tools import CHECKOUT, FIRMWARE, ToolError
-from microdps_tools.board import deploy
-from microdps_tools.board.deploy import SerialTransport
-
-COMMON = {f"microdps/part{n}.py": b"# " + bytes([65 + n]) * 3000 + b"\n" for n in range(2)}
-
-
-def small(version: int, body: str = "", **more: bytes) -> dict[str, bytes]:
-    """A program that prints its version, and what makes it differ from others."""
-    code = f"def run():\n    print('version {version} runs')\n{body}"
-    return {
-        "microdps/__init__.py": b"",
-        "microdps/board.py": b"PRESENT = True\n",
-        "microdps/program.py": code.encode(),
-        **COMMON,
-        **{f"microdps/{name}.py": content for name, content in more.items()},
-    }
-
-
-PROVES = (
-    "    import os\n"
-    "    with open('program/use') as f: use = f.read()\n"
-    "    with open('program/use.new', 'w') as f: f.write(use[0])\n"
-    "    os.rename('program/use.new', 'program/use')\n"
-    "    print('proven')\n"
-)
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """A virtual board starts faster than a real one."""
-    monkeypatch.setattr(deploy, "ATTEMPT_S", 0.5)
-
-
-@pytest.fixture
-def board(tmp_path):
-    with VirtualBoard(tmp_path / "flash") as running:
-        yield running
+from microdps_tools import FIRMWARE, ToolError
+from microdps_tools.board import deploy, verbs
+from microdps_tools.board.raw_repl import SerialTransport
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The code of each call of the board → list."""
-    made = []
-    whole = SerialTransport.exec_raw_no_follow
+    """A list of the code that each call runs on the board."""
+    codes = []
+    original = SerialTransport.exec_raw_no_follow
 
-    def counted(self, command):
-        made.append(command if isinstance(command, str) else command.decode())
-        return whole(self, command)
+    def recorded(self, command):
+        codes.append(command if isinstance(command, str) else command.decode())
+        return original(self, command)
 
-    monkeypatch.setattr(SerialTransport, "exec_raw_no_follow", counted)
-    return made
-
-
-def put(board: VirtualBoard, files: dict[str, bytes], **own: bytes) -> str:
-    return deploy.deploy(board.port, files, {f"/{n}.py": content for n, content in own.items()})
+    monkeypatch.setattr(SerialTransport, "exec_raw_no_follow", recorded)
+    return codes
 
 
 def use(board: VirtualBoard) -> str:
+    """The content of /program/use."""
     return board.mpremote("resume", "cat", ":program/use")
-
-
-def refusal(board: VirtualBoard, files: dict[str, bytes]) -> str:
-    with pytest.raises(ToolError) as caught:
-        put(board, files)
-    return str(caught.value)
 
 
 def test_main_job_runs_and_the_next_deploy_writes_nothing(
@@ -94,7 +47,7 @@ def test_main_job_runs_and_the_next_deploy_writes_nothing(
     assert "register" not in board.until("messages sent")
 
 
-def test_sources_by_the_way_of_a_trial(simulator, command, board, tmp_path):
+def test_sources_are_deployed_and_proven(simulator, command, board, tmp_path):
     folder = device(tmp_path / "device", simulator, "deployed-sources")
     assert command("deploy", board.port, "--config", folder).code == 0
     board.until("messages sent")
@@ -116,13 +69,13 @@ def test_unchanged_program_writes_nothing(board, calls):
     assert board.flash.read_bytes() == before
 
 
-def test_changed_module_alone_is_sent(board, calls):
+def test_only_the_changed_module_is_sent(board, calls):
     put(board, small(1))
     put(board, small(2))
     for version in (3, 4):
         calls.clear()
-        told = put(board, small(version, PROVES))
-        assert "2 files sent" in told
+        result = put(board, small(version, PROVES))
+        assert "2 files sent" in result
         written = [code for code in calls if "_f = open('/program" in code]
         assert len(written) == 2
         assert "/microdps/program.py'" in written[0]
@@ -130,8 +83,8 @@ def test_changed_module_alone_is_sent(board, calls):
         assert f"version {version} runs" in board.until("proven", reset=True)
 
 
-def test_app_and_configuration_only_on_request(board, command, tmp_path, monkeypatch):
-    monkeypatch.setattr(deploy, "program", lambda sources: small(1))
+def test_app_and_configuration_are_sent_on_request_only(board, command, tmp_path, monkeypatch):
+    monkeypatch.setattr(verbs, "compile_program", lambda sources: small(1))
     folder = tmp_path / "device"
     (folder / "identity" / "a").mkdir(parents=True)
     (folder / "config.json").write_text('{"log": "info"}')
@@ -152,12 +105,12 @@ def test_app_and_configuration_only_on_request(board, command, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("fault", ["raise ValueError('broken')\n", ""], ids=["import", "silent"])
-def test_program_that_never_sends_is_given_up_for_the_old_one(board, fault):
+def test_program_that_never_sends_is_replaced_by_the_old_one(board, fault):
     put(board, small(1, PROVES))
     main = (FIRMWARE / "main.py").read_bytes().replace(b"_PAUSE_S = 2", b"_PAUSE_S = 0")
     broken = {"microdps/program.py": fault.encode()} if fault else {}
     put(board, small(2) | broken, main=main)
-    if fault:  # starts again by itself
+    if fault:  # it starts again by itself
         shown = board.until("version 1 runs")
         assert shown.count("ValueError: broken") >= 2
         assert shown.count("the new program failed: starting again") >= 2
@@ -171,7 +124,7 @@ def test_program_that_never_sends_is_given_up_for_the_old_one(board, fault):
     assert "version 1 runs" in board.until(">>> ", reset=True)
 
 
-def test_soft_resets_of_mpremote_are_no_starts(board):
+def test_soft_resets_by_mpremote_do_not_count_as_starts(board):
     put(board, small(1))
     put(board, small(2))
     before = use(board)
@@ -183,14 +136,13 @@ def test_soft_resets_of_mpremote_are_no_starts(board):
 def test_program_on_trial_is_replaced_and_the_proven_one_stays(board):
     put(board, small(1))
     put(board, small(2))
-    told = put(board, small(3))
-    assert "slot b" in told
+    assert "slot b" in put(board, small(3))
     assert use(board)[0::2] == "ba"
     assert "version 3 runs" in board.until(">>> ", reset=True)
 
 
-def test_plain_layout_is_what_a_new_program_falls_back_to(board, tmp_path):
-    """Copied as the README says, without slots."""
+def test_board_goes_back_to_a_program_outside_of_the_slots(board, tmp_path):
+    """The old program was copied as the README says, without slots."""
     (tmp_path / "microdps").mkdir()
     for name, content in small(1).items():
         (tmp_path / name).write_bytes(content)
@@ -207,14 +159,14 @@ def test_plain_layout_is_what_a_new_program_falls_back_to(board, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "?", "b", "bxa", "c3a", "a\n"])
-def test_damaged_use_file_runs_what_is_there(board, text):
+def test_program_runs_with_a_damaged_use_file(board, text):
     put(board, small(1))
     board.mpremote("resume", "exec", f"with open('/program/use', 'w') as f: f.write({text!r})")
     assert "version 1 runs" in board.until(">>> ", reset=True)
 
 
-def test_plug_pulled_at_every_call(tmp_path, monkeypatch):
-    """The old program starts, and a second deploy finishes."""
+def test_power_cut_at_every_call(tmp_path, monkeypatch):
+    """After each cut the old program starts, and a second deploy succeeds."""
     board = VirtualBoard(tmp_path / "flash")
     whole = SerialTransport.exec_raw_no_follow
     left = itertools.count(-1000)
@@ -255,103 +207,21 @@ def test_plug_pulled_at_every_call(tmp_path, monkeypatch):
     board.stop()
 
 
-def test_port_that_is_not_there(command):
-    told = command("deploy", "/dev/no-such-port").refusal
-    assert "there is no such port; plug the board in" in told
-    told = command("deploy", "socket://127.0.0.1:1").refusal
-    assert "cannot open socket://127.0.0.1:1: start the board" in told
-
-
-def test_port_in_use(command, board):
-    other = SerialTransport(board.port)
-    try:
-        assert "end the other program" in command("deploy", board.port).refusal
-    finally:
-        other.close()
-
-
-def test_nothing_behind_the_port(command, monkeypatch):
-    monkeypatch.setattr(deploy, "ATTEMPT_S", 0.1)
-    master, slave = os.openpty()
-    try:
-        told = command("deploy", os.ttyname(slave)).refusal
-    finally:
-        os.close(slave)
-        os.close(master)
-    assert "does not react: see that it is a board with MicroPython" in told
-
-
-def test_program_that_does_not_react(board, tmp_path, monkeypatch):
-    monkeypatch.setattr(deploy, "ATTEMPT_S", 0.2)
-    (tmp_path / "main.py").write_text(
-        "print('deaf')\n"
-        "while True:\n"
-        "    try:\n"
-        "        while True: pass\n"
-        "    except KeyboardInterrupt: pass\n"
-    )
-    board.copy(tmp_path, "main.py")
-    board.until("deaf", reset=True)
-    assert "does not react" in refusal(board, small(1))
-
-
-def test_program_that_runs_is_interrupted_and_started_again(board, tmp_path):
-    (tmp_path / "main.py").write_text("print('busy')\nwhile True: pass\n")
-    board.copy(tmp_path, "main.py")
-    board.until("busy", reset=True)
-    put(board, small(1))
-    assert "version 1 runs" in board.until("version 1 runs", reset=True)
-
-
-def test_read_only_file_system(board, tmp_path):
-    (tmp_path / "boot.py").write_text(
-        "import os, vfs\n"
-        "fs = vfs.mount()[0][0]\n"
-        "vfs.umount('/')\n"
-        "vfs.mount(fs, '/', readonly=True)\n"
-        "os.chdir('/')\n"
-    )
-    board.copy(tmp_path, "boot.py")
-    board.mpremote("reset")
-    told = refusal(board, small(1))
-    assert "is read-only: the old program stays in use; see how boot.py mounts it" in told
-
-
 def test_full_file_system(tmp_path, monkeypatch):
     with VirtualBoard(tmp_path / "flash", "--size", "128k") as board:
         fill = "with open('rubbish', 'wb') as f: f.write(bytes(70000))"
         board.mpremote("exec", fill)
         told = refusal(board, small(1))
-        assert "is full" in told and "delete what is not needed, and deploy again" in told
+        assert "is full" in told and "delete files that you do not need, and deploy again" in told
         assert board.mpremote("exec", "import os; print(os.listdir())") == "['rubbish']\n"
         monkeypatch.setattr(deploy, "_check_room", lambda *_: None)
         told = refusal(board, small(1, more=bytes(30000)))
-        assert "is full: the old program stays in use; delete what is not needed" in told
+        assert "is full: the old program stays in use; delete files that you do not need" in told
         left = board.mpremote("exec", "import os; print(os.listdir(), os.listdir('/program/a'))")
         assert left == "['program', 'rubbish'] ['microdps']\n"
         board.mpremote("rm", ":rubbish")
         put(board, small(1))
         assert "version 1 runs" in board.until("version 1 runs", reset=True)
-
-
-@pytest.mark.parametrize(
-    ("reported", "said"),
-    [
-        ("('circuitpython', (9, 2, 0, ''))", "runs circuitpython 9.2.0: flash MicroPython 1.24"),
-        (
-            "('micropython', (1, 23, 0))",
-            "runs micropython 1.23.0: flash MicroPython 1.24 or newer",
-        ),
-    ],
-)
-def test_other_firmware(board, monkeypatch, reported, said):
-    monkeypatch.setattr(
-        deploy, "ON_BOARD", deploy.ON_BOARD.replace("sys.implementation", reported)
-    )
-    assert said in refusal(board, small(1))
-    broken = deploy.ON_BOARD.replace("import binascii", "import no_such_module")
-    monkeypatch.setattr(deploy, "ON_BOARD", broken)
-    assert said in refusal(board, small(1))
 
 
 def test_socket(tmp_path):
@@ -360,47 +230,3 @@ def test_socket(tmp_path):
         assert board.mpremote(
             "resume", "exec", "import os; print('use' in os.listdir('/program'))"
         )
-
-
-def device_modules() -> set[str]:
-    paths = (FIRMWARE / "microdps").glob("*.py")
-    return {f"microdps/{path.name}" for path in paths if path.stem != "cpython"}
-
-
-def test_package_json_lists_every_file_and_the_version():
-    package = json.loads((FIRMWARE / "package.json").read_text())
-    assert {target for target, _ in package["urls"]} == device_modules()
-    assert all(target == source for target, source in package["urls"])
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    assert package["version"] == project["version"]
-
-
-def test_mip_installs_the_package(board):
-    board.mpremote("mip", "install", FIRMWARE / "package.json")
-    shown = board.mpremote("exec", "import microdps.device as d; print(d.__file__)")
-    assert shown == "/lib/microdps/device.py\n"
-
-
-def test_manifest_freezes_every_module():
-    frozen: dict[str, object] = {}
-    included: set[str] = set()
-
-    def package(name, files=None, base_path=".", opt=None):
-        included.update(f"{name}/{file}" for file in files)
-        frozen["base"] = base_path
-        frozen["opt"] = opt
-
-    code = compile((FIRMWARE / "manifest.py").read_text(), "manifest.py", "exec")
-    exec(  # noqa: S102  what MicroPython's build does
-        code,
-        {
-            "metadata": lambda **given: frozen.update(given),
-            "include": lambda path: frozen.update(port=path),
-            "package": package,
-        },
-    )
-    assert included == device_modules()
-    assert all((FIRMWARE / name).exists() for name in included)
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    assert frozen["version"] == project["version"]
-    assert Path(str(frozen["base"])) == Path(".")

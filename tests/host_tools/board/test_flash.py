@@ -1,4 +1,4 @@
-"""microdps flash, with the real esptool against a mock of the chip's boot loader."""
+"""microdps flash: the real esptool, and a mock of the chip's boot loader."""
 
 import fcntl
 import json
@@ -12,8 +12,8 @@ import pytest
 
 from helpers.mock_boot_loader import Mock
 from helpers.virtual_boards import VirtualBoard, configure
-from microdps_tools import boards
-from microdps_tools.board import flash, image
+from microdps_tools.board import image
+from microdps_tools.board.boot_loader import BootLoader
 from microdps_tools.boards import MEGABYTE as MB
 
 PROGRAM_AT = 0x200000
@@ -22,7 +22,7 @@ NVS_AT, NVS_SIZE = 0x9000, 0x6000
 
 @pytest.fixture
 def mock(tmp_path):
-    """Make mock boards → a function."""
+    """A function that makes mock boards."""
     made = []
 
     def make(chip="esp32"):
@@ -45,7 +45,7 @@ def devices(simulator, tmp_path):
 
 @pytest.fixture
 def run(command, tmp_path):
-    """Run `microdps flash` with a record of the test's own."""
+    """Run `microdps flash` with the test's own record → Done."""
 
     def call(*arguments, board="ESP32_GENERIC"):
         record = tmp_path / "flashed.jsonl"
@@ -58,7 +58,7 @@ def run(command, tmp_path):
 
 
 def nvs_of(folder) -> bytes:
-    return image.nvs(image.device_blobs(folder), NVS_SIZE)
+    return image.nvs_image(image.device_blobs(folder), NVS_SIZE)
 
 
 def test_program_and_identity_are_flashed_read_back_and_booted(
@@ -67,7 +67,7 @@ def test_program_and_identity_are_flashed_read_back_and_booted(
     board, folder = mock(), devices / "flash-0"
     done = run(board.port, "--device", folder)
     assert (done.code, done.err) == (0, "")
-    program = image.littlefs(image.program_files(), 2 * MB, 4096)
+    program = image.littlefs_image(image.program_files(), 2 * MB, 4096)
     total = len(program) + NVS_SIZE
     assert re.search(rf"flash-0 is on ([0-9a-f]{{2}}:){{5}}[0-9a-f]{{2}}, {total} bytes", done.out)
     flash_file = tmp_path / "booted" / "board.flash"
@@ -84,8 +84,8 @@ def test_program_and_identity_are_flashed_read_back_and_booted(
     assert entry["utc"].endswith("Z")
 
 
-def test_second_device_of_a_board_gets_its_identity_only(devices, mock, run):
-    """The bytes of each device after the first are those of its NVS image."""
+def test_second_device_on_a_board_writes_its_identity_only(devices, mock, run):
+    """After the first device, only the NVS image is written."""
     board = mock()
     run(board.port, "--device", devices / "flash-0")
     done = run(board.port, "--device", devices / "flash-1", "--again")
@@ -94,9 +94,9 @@ def test_second_device_of_a_board_gets_its_identity_only(devices, mock, run):
     assert run.record()[1]["bytes"] == NVS_SIZE
 
 
-def test_board_that_has_the_program_from_elsewhere_gets_its_identity_only(devices, mock, run):
+def test_board_that_has_the_program_already_gets_its_identity_only(devices, mock, run):
     board = mock()
-    program = image.littlefs(image.program_files(), 2 * MB, 4096)
+    program = image.littlefs_image(image.program_files(), 2 * MB, 4096)
     path = board.folder / "program.bin"
     path.write_bytes(program)
     command = [sys.executable, "-m", "esptool", "--port", board.port, "write-flash"]
@@ -104,7 +104,7 @@ def test_board_that_has_the_program_from_elsewhere_gets_its_identity_only(device
     assert f", {NVS_SIZE} bytes" in run(board.port, "--device", devices / "flash-0").out
 
 
-def test_several_ports_at_once_and_the_next_run_goes_on(devices, mock, run):
+def test_several_ports_at_once_and_the_next_run_continues(devices, mock, run):
     first, second = mock(), mock()
     done = run(first.port, second.port, "--devices", devices)
     assert done.code == 0, done.err
@@ -166,7 +166,7 @@ def test_flash_that_is_too_small(devices, mock, run):
     assert run(board.port, *given[:2], board="ESP32_GENERIC_S3").code == 0
 
 
-def test_keys_are_deleted_once_a_board_has_them(devices, mock, run):
+def test_keys_are_deleted_when_a_board_has_them(devices, mock, run):
     board, key = mock(), devices / "flash-0" / "identity" / "a" / "key.der"
     run("socket://127.0.0.1:1", "--device", devices / "flash-0", "--delete-keys")
     assert key.exists()
@@ -176,17 +176,17 @@ def test_keys_are_deleted_once_a_board_has_them(devices, mock, run):
 
 # pyserial does not close a socket whose other end has gone.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_cable_pulled_in_the_middle(devices, mock, run, monkeypatch):
-    """The board ends while it is written; a second run finishes the job."""
+def test_cable_is_pulled_during_a_write(devices, mock, run, monkeypatch):
+    """The board vanishes while it is written. A second run succeeds."""
     board = mock()
-    write = flash.Loader.write
+    write = BootLoader.write
 
     def pull(loader, parts):
         board.process.kill()
         board.process.wait()
         write(loader, parts)
 
-    monkeypatch.setattr(flash.Loader, "write", pull)
+    monkeypatch.setattr(BootLoader, "write", pull)
     refusal = run(board.port, "--device", devices / "flash-0").refusal
     assert "broke off" in refusal
     assert "flash again" in refusal
@@ -195,8 +195,8 @@ def test_cable_pulled_in_the_middle(devices, mock, run, monkeypatch):
     assert [entry["result"] == "flashed" for entry in run.record()] == [False, True]
 
 
-def test_port_that_is_none(devices, run):
-    assert "is no port" in run("/dev/ttyNOWHERE0", "--device", devices / "flash-0").refusal
+def test_port_that_does_not_exist(devices, run):
+    assert "is not a port" in run("/dev/ttyNOWHERE0", "--device", devices / "flash-0").refusal
 
 
 def test_port_that_is_used_by_another_program(devices, run):
@@ -210,7 +210,7 @@ def test_port_that_is_used_by_another_program(devices, run):
 
 
 def test_no_board_at_the_port(devices, run):
-    """A port, and nothing at its other end."""
+    """The port exists, and nothing is at its other end."""
     here, there = os.openpty()
     try:
         tty.setraw(there)
@@ -222,7 +222,7 @@ def test_no_board_at_the_port(devices, run):
         os.close(there)
 
 
-def test_device_that_a_board_could_not_use_is_found_before(devices, mock, run):
+def test_unusable_device_is_found_before_anything_is_written(devices, mock, run):
     (devices / "flash-0" / "identity" / "a" / "cert.der").write_bytes(b"x")
     board = mock()
     assert "microdps check" in run(board.port, "--device", devices / "flash-0").refusal
@@ -236,32 +236,7 @@ def test_wrong_usage(devices, run, tmp_path):
     assert run("a").code == 2
 
 
-def test_record_that_was_cut_off_is_read_and_one_that_is_none_is_told(tmp_path):
-    path = tmp_path / "record.jsonl"
-    record = flash.Record(path)
-    entry = flash.Entry("2026-11-26T00:00:00Z", "a", "m", "t", "p", 1, "flashed")
-    record.add(entry)
-    path.write_text(path.read_text() + '{"utc": "2026')
-    again = flash.Record(path)
-    assert again.done() == {"a"}
-    again.add(entry)
-    assert len(flash.Record(path).entries) == 2
-    path.write_text("no record\n" + path.read_text())
-    with pytest.raises(flash.ToolError, match="line 1, is no record"):
-        flash.Record(path)
-
-
-def test_fetch_without_mpflash_says_what_to_do(devices, run, monkeypatch):
+def test_fetch_without_mpflash(devices, run, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     refusal = run("a", "--device", devices / "flash-0", "--fetch", "1.27.0").refusal
     assert "pip install mpflash" in refusal
-
-
-def test_fetch_asks_mpflash_for_the_board(tmp_path, monkeypatch):
-    """A stand-in for mpflash, which needs the internet."""
-    script = tmp_path / "mpflash"
-    script.write_text('#!/bin/sh\nprintf x > "$MPFLASH_FIRMWARE/$5-v$3.bin"\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    found = flash.fetch("1.27.0", boards.load("ESP32_GENERIC-SPIRAM"), tmp_path / "got")
-    assert found.name == "ESP32_GENERIC-SPIRAM-v1.27.0.bin"

@@ -10,8 +10,9 @@ from littlefs import LittleFS, UserContext
 from helpers.mock_boot_loader import write_firmware
 from helpers.virtual_boards import VirtualBoard, configure
 from microdps_tools import ToolError, boards
-from microdps_tools.board import deploy, image
+from microdps_tools.board import image
 from microdps_tools.boards import MEGABYTE as MB
+from microdps_tools.device.program import compile_program, manifest
 
 BLOCK = 4096
 
@@ -29,36 +30,36 @@ def mounted(data: bytes, size: int) -> LittleFS:
     return made
 
 
-def test_program_image_is_the_same_each_time_and_small(files):
-    first = image.littlefs(files, 2 * MB, BLOCK)
-    assert image.littlefs(dict(reversed(files.items())), 2 * MB, BLOCK) == first
+def test_program_image_is_always_the_same_and_small(files):
+    first = image.littlefs_image(files, 2 * MB, BLOCK)
+    assert image.littlefs_image(dict(reversed(files.items())), 2 * MB, BLOCK) == first
     assert len(first) < 5 * sum(map(len, files.values()))
     assert image.program_files() == files
 
 
-def test_program_image_holds_what_a_deploy_leaves(files):
-    fs = mounted(image.littlefs(files, 2 * MB, BLOCK), 2 * MB)
+def test_program_image_has_the_files_of_a_deploy(files):
+    fs = mounted(image.littlefs_image(files, 2 * MB, BLOCK), 2 * MB)
     for path, content in files.items():
         with fs.open(path, "rb") as file:
             assert file.read() == content
-    assert fs.fs_stat().disk_version == 0x00020000  # readable by every release
+    assert fs.fs_stat().disk_version == 0x00020000  # every release can read it
     assert fs.fs_stat().block_count == 2 * MB // BLOCK
     assert {name.rpartition(".")[2] for name in fs.listdir("/program/a/microdps")} == {"mpy"}
     with fs.open("/program/a/manifest", "rb") as file:
-        assert file.read() == deploy.manifest(deploy.program())
+        assert file.read() == manifest(compile_program())
 
 
 def test_program_that_does_not_fit():
     with pytest.raises(ToolError, match="does not fit a file system of 128 kB"):
-        image.littlefs({"a": bytes(200_000)}, 128 * 1024, BLOCK)
+        image.littlefs_image({"a": bytes(200_000)}, 128 * 1024, BLOCK)
 
 
-def test_every_size_takes_what_it_can():
-    """Up to the last block, and never half a file."""
+def test_files_fit_up_to_the_last_block():
+    """Either the whole file fits, or it is refused."""
     for size in (60_000, 90_000, 100_000, 110_000):
         files = {"a": bytes(size), "b/c": b"x" * 5000}
         try:
-            fs = mounted(image.littlefs(files, 32 * BLOCK, BLOCK), 32 * BLOCK)
+            fs = mounted(image.littlefs_image(files, 32 * BLOCK, BLOCK), 32 * BLOCK)
         except ToolError:
             assert size > 90_000
             continue
@@ -66,20 +67,20 @@ def test_every_size_takes_what_it_can():
             assert file.read() == files["a"]
 
 
-def test_nvs_image_is_the_same_each_time(simulator, tmp_path):
+def test_nvs_image_is_always_the_same(simulator, tmp_path):
     folder = configure(tmp_path / "device", simulator, "image-nvs-01")
     blobs = image.device_blobs(folder)
     assert set(blobs["microdps"]) == {"config", "key", "cert", "roots"}
-    assert image.nvs(blobs, 0x6000) == image.nvs(image.device_blobs(folder), 0x6000)
-    assert len(image.nvs(blobs, 0x6000)) == 0x6000
+    assert image.nvs_image(blobs, 0x6000) == image.nvs_image(image.device_blobs(folder), 0x6000)
+    assert len(image.nvs_image(blobs, 0x6000)) == 0x6000
 
 
 def test_identity_too_large_for_nvs():
     with pytest.raises(ToolError, match="do not fit an NVS partition of 24 kB"):
-        image.nvs({"microdps": {"key": bytes(15_000), "cert": bytes(9_000)}}, 0x6000)
+        image.nvs_image({"microdps": {"key": bytes(15_000), "cert": bytes(9_000)}}, 0x6000)
 
 
-def test_device_that_a_board_could_not_use(simulator, tmp_path, command):
+def test_unusable_device_is_refused(simulator, tmp_path, command):
     folder = configure(tmp_path / "device", simulator, "image-bad-01")
     (folder / "identity" / "a" / "key.der").unlink()
     out = tmp_path / "image.bin"
@@ -89,8 +90,8 @@ def test_device_that_a_board_could_not_use(simulator, tmp_path, command):
     assert not out.exists()
 
 
-def test_main_job_from_the_images(simulator, tmp_path, command):
-    """The littlefs is mounted by MicroPython's own driver; identity and config are in NVS."""
+def test_main_job_with_the_images(simulator, tmp_path, command):
+    """MicroPython's own driver mounts the littlefs. Identity and config are in NVS."""
     folder = configure(tmp_path / "device", simulator, "image-job-01", interval_s=0.5)
     board = "--board=ESP32_GENERIC_C3"
     flash, nvs = tmp_path / "board.flash", tmp_path / "nvs.bin"
@@ -105,7 +106,7 @@ def test_main_job_from_the_images(simulator, tmp_path, command):
 
 @pytest.fixture
 def firmware(tmp_path):
-    """Make a firmware for a chip → its path."""
+    """A function that makes a firmware for a chip → its path."""
     return lambda chip="esp32", **size: write_firmware(tmp_path / f"{chip}.bin", chip, **size)
 
 
@@ -117,31 +118,31 @@ def test_merged_image(simulator, tmp_path, command, firmware):
     merged = out.read_bytes()
     data = path.read_bytes()
     assert merged[0x1000:0x9000] == data[: 0x9000 - 0x1000]
-    assert merged[0x9000:0xF000] == image.nvs(image.device_blobs(folder), 0x6000)
+    assert merged[0x9000:0xF000] == image.nvs_image(image.device_blobs(folder), 0x6000)
     assert merged[0xF000 : 0x1000 + len(data)] == data[0xF000 - 0x1000 :]
-    fs = image.littlefs(image.program_files(), 2 * MB, BLOCK)
+    fs = image.littlefs_image(image.program_files(), 2 * MB, BLOCK)
     assert merged[0x200000:].rstrip(b"\xff") == fs.rstrip(b"\xff")
     assert "already exists" in command(*arguments, "--out", out).refusal
     assert command(*arguments, "--out", out, "--force").code == 0
     assert out.read_bytes() == merged
 
 
-def test_firmware_that_is_none(tmp_path, command, firmware):
+def test_bad_firmware_file(tmp_path, command, firmware):
     out = tmp_path / "merged.bin"
     noise = tmp_path / "noise.bin"
     noise.write_bytes(b"\0" * 5000)
-    for path, told in (
-        (noise, "is no firmware of MicroPython's"),
-        (firmware("esp32c3"), "another chip|is no firmware"),
-        (firmware(size=2_100_000), "reaches into"),
+    for path, expected in (
+        (noise, "is not a MicroPython firmware"),
+        (firmware("esp32c3"), "another chip|is not a MicroPython firmware"),
+        (firmware(size=2_100_000), "overlaps"),
         (tmp_path / "missing.bin", "cannot read"),
     ):
         done = command("image", "merge", "--board=ESP32_GENERIC", "--firmware", path, "--out", out)
-        assert re.search(told, done.refusal), done.refusal
+        assert re.search(expected, done.refusal), done.refusal
         assert not out.exists()
 
 
-def test_release_decides_where_the_file_system_ends(tmp_path, command):
+def test_release_decides_the_size_of_the_file_system(tmp_path, command):
     sizes = set()
     for release, size in (("1.25.0", 2 * MB), ("1.27.0", 6 * MB)):
         out = tmp_path / f"{release}.bin"
@@ -152,14 +153,14 @@ def test_release_decides_where_the_file_system_ends(tmp_path, command):
     assert sizes == {2 * MB, 6 * MB}
 
 
-def test_help_is_quick():
-    """The libraries for flashing are loaded when they are used."""
+def test_help_does_not_load_the_large_libraries():
+    """They are loaded when they are used."""
     code = "import sys, microdps_tools.__main__; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert not {"esptool", "azure.identity", "twisted"} & set(loaded.split())
 
 
-def test_program_image_is_for_all_devices(files):
+def test_program_image_has_nothing_of_a_device(files):
     assert {path.partition("/")[0] for path in files} == {
         "app.py",
         "boot.py",
@@ -172,4 +173,4 @@ def test_boards_have_room_for_the_program(files):
     for name in boards.names():
         board = boards.load(name)
         for size in board.sizes:
-            image.littlefs(files, board.filesystem_size(size), BLOCK)
+            image.littlefs_image(files, board.filesystem_size(size), BLOCK)

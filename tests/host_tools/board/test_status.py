@@ -1,4 +1,4 @@
-"""microdps status and reset: of a folder, and of a board at a serial port by the real mpremote."""
+"""microdps status and reset, for a folder and, by the real mpremote, for a serial port."""
 
 import contextlib
 import json
@@ -13,7 +13,8 @@ import pytest
 
 from microdps_tools import interpreter
 from microdps_tools.__main__ import main
-from microdps_tools.device import config, run
+from microdps_tools.device.config import write_config, write_identity
+from microdps_tools.device.run import run
 
 
 @pytest.fixture
@@ -21,15 +22,15 @@ def folder(simulator, tmp_path, request):
     """A device's folder that has been provisioned and has sent a message."""
     name = f"status-{request.node.name[:20].replace('_', '-').strip('-')}"
     made = tmp_path / "board"
-    config.write_identity(made, simulator.device(name).parent.parent, str(simulator.root))
+    write_identity(made, simulator.device(name).parent.parent, str(simulator.root))
     settings = {
         "id_scope": simulator.id_scope,
         "registration_id": name,
         "host": simulator.dps,
         "messages": 1,
     }
-    config.write_config(made, settings)
-    assert run.run(made, interpreter.micropython()) == 0
+    write_config(made, settings)
+    assert run(made, interpreter.micropython()) == 0
     errors = [
         {
             "utc": "2026-11-24 03:00:00",
@@ -45,7 +46,7 @@ def folder(simulator, tmp_path, request):
 
 @pytest.fixture
 def port(folder):
-    """A serial port with MicroPython's REPL behind it, the folder as its file system."""
+    """A serial port with MicroPython's REPL behind it. The folder is its file system."""
     repl, repl_end = pty.openpty()
     serial, serial_end = pty.openpty()
     for end in (repl_end, serial_end):
@@ -82,7 +83,7 @@ def port(folder):
 
 
 @pytest.mark.parametrize("where", ["folder", "port"])
-def test_status_shows_what_the_engineer_needs(where, request, folder, simulator, capsys):
+def test_status_shows_assignment_certificate_and_errors(where, request, folder, simulator, capsys):
     target = str(request.getfixturevalue(where))
     capsys.readouterr()
     assert main(["status", target]) == 0
@@ -108,14 +109,14 @@ def test_reset_forgets_the_assignment_and_the_errors(where, request, folder, cap
     assert "errors: 0" in shown
 
 
-def test_port_that_is_not_there(capsys):
+def test_missing_port(capsys):
     assert main(["status", "/dev/no-such-port"]) == 1
     shown = capsys.readouterr().err
     assert shown.startswith("microdps: /dev/no-such-port did not answer")
     assert "Traceback" not in shown
 
 
-def test_what_is_broken_is_said_and_the_rest_is_shown(folder, capsys):
+def test_broken_identity_is_reported_and_the_rest_is_shown(folder, capsys):
     (folder / "identity" / "a" / "cert.der").unlink()
     capsys.readouterr()
     assert main(["status", str(folder)]) == 0

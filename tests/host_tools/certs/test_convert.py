@@ -13,7 +13,7 @@ from microdps_tools.certs.certificate_folder import (
 from microdps_tools.certs.chain import tls_size
 from microdps_tools.certs.making import issue
 from microdps_tools.certs.reading import load_certs
-from microdps_tools.device import config
+from microdps_tools.device.roots import load_roots
 from microdps_tools.files import write_files
 
 NAME = "device-01"
@@ -27,7 +27,7 @@ def contents(folder) -> dict[str, bytes]:
 def read(folder, root) -> list:
     """The chain, read by the device's own code."""
     roots = folder / "roots.der"
-    roots.write_bytes(config.roots(str(root)))
+    roots.write_bytes(load_roots(str(root)))
     identity = Identity.from_files(str(folder))
     roots.unlink()
     return [bytes(cert) for cert in identity.certs("cert")]

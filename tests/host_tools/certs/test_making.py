@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from microdps.identity import Identity
 from microdps_tools import ToolError
 from microdps_tools.certs.reading import load_certs
-from microdps_tools.device import config
+from microdps_tools.device.roots import load_roots
 
 KINDS = ("self-signed", "chain")
 FILES = {"key.pem", "cert.pem", "full-chain.pem", "key.der", "cert.der"}
@@ -100,7 +100,7 @@ def test_device_accepts_its_chain_without_the_root(command, out, key_type):
     leaf = load_certs(folder / "cert.pem")[0]
     intermediate = load_certs(out / "intermediate.cert.pem")[0]
     assert load_certs(folder / "full-chain.pem") == [leaf, intermediate]
-    (folder / "roots.der").write_bytes(config.roots(str(out / "root.cert.pem")))
+    (folder / "roots.der").write_bytes(load_roots(str(out / "root.cert.pem")))
     chain = Identity.from_files(str(folder)).certs("cert")
     assert [x509.load_der_x509_certificate(bytes(cert)) for cert in chain] == [leaf, intermediate]
 

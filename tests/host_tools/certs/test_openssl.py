@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from microdps_tools.certs.keys import KEY_TYPES
-from microdps_tools.device import config
+from microdps_tools.device.config import write_config, write_identity
 
 TIMEOUT_S = 60
 PHRASE = "1234"  # the how-to's
@@ -92,8 +92,8 @@ def phrase(monkeypatch):
 def assert_usable(command, folder, name) -> None:
     """'microdps check' finds nothing wrong with the converted files."""
     device = folder / "device"
-    config.write_identity(device, folder / "converted", "azure")
-    config.write_config(device, {"id_scope": "0ne00111111", "registration_id": name})
+    write_identity(device, folder / "converted", "azure")
+    write_config(device, {"id_scope": "0ne00111111", "registration_id": name})
     done = command("check", device)
     assert done.code == 0, done.out
 

@@ -17,7 +17,7 @@ from microdps_tools.certs.certificate_folder import (
 from microdps_tools.certs.making import issue
 from microdps_tools.certs.reading import load_cert_and_key, load_certs
 from microdps_tools.certs.renew import renew
-from microdps_tools.device import config
+from microdps_tools.device.roots import load_roots
 from microdps_tools.files import write_files
 
 NAME = "device-01"
@@ -30,7 +30,7 @@ def contents(folder) -> dict[str, bytes]:
 def issuers(folder, root) -> list:
     """The chain without the leaf, read by the device's own code."""
     roots = folder / "roots.der"
-    roots.write_bytes(config.roots(str(root)))
+    roots.write_bytes(load_roots(str(root)))
     identity = Identity.from_files(str(folder))
     roots.unlink()
     return [bytes(cert) for cert in identity.certs("cert")][1:]

@@ -11,7 +11,7 @@ from microdps_tools.certs import encoding
 from microdps_tools.certs.making import issue
 from microdps_tools.certs.reading import load_certs
 from microdps_tools.certs.slots import SLOTS
-from microdps_tools.device import config
+from microdps_tools.device.config import write_identity
 
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -120,9 +120,7 @@ def test_certificate_folder_and_its_key(command, made):
 
 def test_device_folder_with_two_slots(command, made, tmp_path):
     for slot in SLOTS:
-        config.write_identity(
-            tmp_path / "device", made / "device-01", str(made / "root.cert.pem"), slot
-        )
+        write_identity(tmp_path / "device", made / "device-01", str(made / "root.cert.pem"), slot)
     done = command("certs", "show", tmp_path / "device")
     for slot in SLOTS:
         assert f"{tmp_path / 'device' / 'identity' / slot / 'cert.der'}: 2 cert" in done.out

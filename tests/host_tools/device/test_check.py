@@ -1,4 +1,4 @@
-"""check: each thing that would fail on a board has its line."""
+"""check prints a line for each problem that would fail on a board."""
 
 import datetime
 
@@ -8,7 +8,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import device_files
 from microdps_tools.certs.making import issue
-from microdps_tools.device import config
+from microdps_tools.device.config import write_config, write_identity
 from microdps_tools.files import write_files
 
 NAME = "device-01"
@@ -17,7 +17,7 @@ NOW = datetime.datetime.now(datetime.UTC)
 
 @pytest.fixture
 def make(tmp_path):
-    """Write a device's folder → the folder. What is given differs from a right one."""
+    """Write a device's folder → the folder. Without arguments, nothing is wrong with it."""
     root = issue("root", ca=True, days=3650)
     intermediate = issue("intermediate", root, ca=True, days=3650)
     (tmp_path / "intermediate.pem").write_bytes(encoding.pem(intermediate.cert))
@@ -27,9 +27,9 @@ def make(tmp_path):
         folder = tmp_path / "device"
         pair = issue(name, intermediate, **issued)
         write_files(tmp_path / "made", device_files(pair, list(issuers)), force=True)
-        config.write_identity(folder, tmp_path / "made", "azure")
+        write_identity(folder, tmp_path / "made", "azure")
         given = {"id_scope": "0ne00111111", "registration_id": NAME} | dict(settings)
-        config.write_config(folder, given)
+        write_config(folder, given)
         return folder
 
     write.root = root.cert
@@ -38,7 +38,7 @@ def make(tmp_path):
     return write
 
 
-def test_right_folder(command, make):
+def test_good_folder(command, make):
     folder = make()
     done = command("check", folder, "--enrolled", make.intermediate)
     assert (done.code, done.out) == (0, f"{folder}: a board can use this\n")
@@ -47,13 +47,13 @@ def test_right_folder(command, make):
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ({"name": "somebody-else"}, "common name is 'somebody-else', the registration ID"),
+        ({"name": "somebody-else"}, "common name is 'somebody-else', and the registration ID"),
         ({"usage": ExtendedKeyUsageOID.SERVER_AUTH}, "has no clientAuth"),
-        ({"start": NOW + datetime.timedelta(days=2)}, "CN=device-01 is valid from"),
-        ({"start": NOW - datetime.timedelta(days=40), "days": 30}, "CN=device-01 has expired on"),
+        ({"start": NOW + datetime.timedelta(days=2)}, "CN=device-01 becomes valid on"),
+        ({"start": NOW - datetime.timedelta(days=40), "days": 30}, "CN=device-01 expired on"),
     ],
 )
-def test_certificate_that_dps_would_refuse(command, make, given, text):
+def test_certificate_that_dps_refuses(command, make, given, text):
     done = command("check", make(**given))
     assert done.code == 1
     (line,) = done.out.splitlines()
@@ -81,7 +81,7 @@ def test_chain_that_does_not_reach_the_enrolled_certificate(command, make):
     assert "DPS refuses that with 401002" in done.out
 
 
-def test_roots_that_azure_does_not_lead_to(command, make):
+def test_roots_that_are_not_azures(command, make):
     folder = make()
     (folder / "identity" / "a" / "roots.der").write_bytes(encoding.der(make.root))
     done = command("check", folder)
@@ -92,7 +92,7 @@ def test_roots_that_azure_does_not_lead_to(command, make):
     assert command("check", folder).code == 0
 
 
-def test_what_is_missing_or_no_key_of_this_certificate(command, make):
+def test_missing_config_and_wrong_key(command, make):
     folder = make()
     (folder / "config.json").unlink()
     pair = issue("another")
@@ -104,7 +104,7 @@ def test_what_is_missing_or_no_key_of_this_certificate(command, make):
     assert "the key is not the certificate's own" in second
 
 
-def test_extension_that_cannot_be_read_is_a_finding(command, make):
+def test_unreadable_extension_is_a_finding(command, make):
     path = make() / "identity" / "a" / "cert.der"
     usage = b"\x55\x1d\x25\x04\x0c\x30"  # extendedKeyUsage, and the SEQUENCE in it
     data = path.read_bytes()

@@ -1,4 +1,4 @@
-"""config.json and identity/a in a device's folder."""
+"""microdps config: config.json, the identity and the Wi-Fi password."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import make_chain
 from microdps_tools.certs.making import issue
 from microdps_tools.certs.reading import load_certs
-from microdps_tools.device import config
+from microdps_tools.device.config import WIFI_PASSWORD_VARIABLE
 
 # Azure documentation, "TLS support in DPS": DigiCert Global Root G2, and Microsoft RSA Root
 # Certificate Authority 2017 by SHA-1; their SHA-256 as crt.sh shows it.
@@ -37,8 +37,8 @@ def made(tmp_path):
 
 @pytest.fixture
 def configuring(command, tmp_path, monkeypatch):
-    """Run `microdps config` on the folder `device` → Done. The password is in no output of it."""
-    monkeypatch.delenv(config.WIFI_PASSWORD, raising=False)
+    """Run `microdps config` on the folder `device` → Done. The output never has the password."""
+    monkeypatch.delenv(WIFI_PASSWORD_VARIABLE, raising=False)
 
     def run(*arguments):
         done = command("config", "--out", tmp_path / "device", *arguments)
@@ -50,7 +50,7 @@ def configuring(command, tmp_path, monkeypatch):
 
 @pytest.fixture
 def whole(configuring, made, tmp_path):
-    """A device's folder that is complete."""
+    """A complete device's folder."""
     done = configuring(*REQUIRED, "--identity", made, "--roots", "azure")
     assert (done.code, done.err) == (0, "")
     return tmp_path / "device"
@@ -85,7 +85,7 @@ def test_written_and_checked(configuring, made, tmp_path):
         assert (folder / "identity" / "a" / name).read_bytes() == (made / name).read_bytes()
 
 
-def test_what_is_not_given_stays(configuring, whole):
+def test_options_that_are_left_out_keep_their_values(configuring, whole):
     before = {
         path: path.read_bytes() for path in (whole / "identity").rglob("*") if path.is_file()
     }
@@ -110,7 +110,7 @@ def test_what_is_not_given_stays(configuring, whole):
         ("--messages", "-1", "messages"),
     ],
 )
-def test_bad_value_is_named_and_leaves_the_old_file(configuring, whole, option, value, key):
+def test_bad_value_is_named_and_the_old_file_stays(configuring, whole, option, value, key):
     before = (whole / "config.json").read_bytes()
     refusal = configuring(f"{option}={value}").refusal
     assert f"config.json: {key}:" in refusal
@@ -125,7 +125,7 @@ def test_missing_key_is_named(configuring, made, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"7", b"null", b"\xff"])
-def test_config_that_is_no_json_object_is_left_alone(configuring, whole, content):
+def test_config_that_is_not_a_json_object_is_left_alone(configuring, whole, content):
     (whole / "config.json").write_bytes(content)
     refusal = configuring("--messages", "3").refusal
     assert f"{whole / 'config.json'}" in refusal
@@ -144,7 +144,7 @@ def test_config_that_is_a_folder(configuring, tmp_path):
     assert "config.json" in configuring(*REQUIRED).refusal
 
 
-def test_file_in_the_folders_place(configuring, made, tmp_path):
+def test_folder_whose_name_is_a_file(configuring, made, tmp_path):
     (tmp_path / "device").write_text("mine")
     refusal = configuring(*REQUIRED, "--identity", made, "--roots", "azure").refusal
     assert f"cannot write to {tmp_path / 'device'}" in refusal
@@ -155,13 +155,13 @@ def test_azures_roots(whole):
     roots = Identity.from_files(str(whole / "identity" / "a")).certs("roots")
     found = [x509.load_der_x509_certificate(bytes(root)) for root in roots]
     assert [root.fingerprint(hashes.SHA256()).hex() for root in found] == AZURE
-    # What the documentation itself gives of the second.
+    # The documentation gives this thumbprint of the second root.
     sha1 = found[1].fingerprint(hashes.SHA1())  # noqa: S303
     assert sha1.hex() == "73a5e64a3bff8316ff0edccc618a906e4eae4d74"
 
 
 @pytest.mark.parametrize("encode", [encoding.pem, encoding.der])
-def test_roots_of_a_file(configuring, made, tmp_path, encode):
+def test_roots_from_a_file(configuring, made, tmp_path, encode):
     roots = [issue(f"root {i}", ca=True).cert for i in range(3)]
     if encode is encoding.der:
         del roots[1:]
@@ -175,7 +175,7 @@ def test_roots_of_a_file(configuring, made, tmp_path, encode):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"hello"])
-def test_roots_that_are_none(configuring, made, tmp_path, content):
+def test_bad_roots_file(configuring, made, tmp_path, content):
     file = tmp_path / "roots"
     if content is not None:
         file.write_bytes(content)
@@ -184,37 +184,37 @@ def test_roots_that_are_none(configuring, made, tmp_path, content):
 
 
 def test_wifi_password_from_the_environment(configuring, whole, monkeypatch):
-    monkeypatch.setenv(config.WIFI_PASSWORD, PASSWORD)
+    monkeypatch.setenv(WIFI_PASSWORD_VARIABLE, PASSWORD)
     assert configuring("--wifi-ssid", "home").code == 0
     assert written(whole)["wifi"] == {"ssid": "home", "password": PASSWORD}
     assert (whole / "config.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_wifi_password_may_be_empty(configuring, whole, monkeypatch):
-    monkeypatch.setenv(config.WIFI_PASSWORD, "")
+    monkeypatch.setenv(WIFI_PASSWORD_VARIABLE, "")
     assert configuring("--wifi-ssid", "open").code == 0
     assert written(whole)["wifi"] == {"ssid": "open", "password": ""}
 
 
 def test_wifi_password_is_not_printed_when_the_config_is_refused(configuring, whole, monkeypatch):
-    monkeypatch.setenv(config.WIFI_PASSWORD, PASSWORD)
+    monkeypatch.setenv(WIFI_PASSWORD_VARIABLE, PASSWORD)
     assert "messages" in configuring("--wifi-ssid", "home", "--messages", "-1").refusal
 
 
 def test_wifi_password_without_a_terminal(configuring, whole):
     before = (whole / "config.json").read_bytes()
-    assert config.WIFI_PASSWORD in configuring("--wifi-ssid", "home").refusal
+    assert WIFI_PASSWORD_VARIABLE in configuring("--wifi-ssid", "home").refusal
     assert (whole / "config.json").read_bytes() == before
 
 
 @pytest.fixture
 def terminal(whole):
-    """Run `microdps config` at a terminal, and type → exit code, all that the terminal shows."""
+    """Run `microdps config` at a terminal, and type → exit code, text on the terminal."""
 
     def run(typed: bytes):
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "microdps_tools", "config", "--out", str(whole)]
-        environment = {k: v for k, v in os.environ.items() if k != config.WIFI_PASSWORD}
+        environment = {k: v for k, v in os.environ.items() if k != WIFI_PASSWORD_VARIABLE}
         with subprocess.Popen(
             [*command, "--wifi-ssid", "home"],
             cwd=CHECKOUT,
@@ -250,21 +250,21 @@ def test_wifi_password_is_asked_for_at_a_terminal(terminal, whole):
 def test_no_answer_at_a_terminal(terminal, whole):
     code, shown = terminal(b"\x04")
     assert code == 1
-    assert "microdps: no Wi-Fi password" in shown
+    assert "microdps: there is no Wi-Fi password" in shown
     assert "Traceback" not in shown
     assert "wifi" not in written(whole)
 
 
 @pytest.mark.parametrize("part", ["key.der", "cert.der", "roots.der"])
-def test_missing_part_of_the_identity_is_named(configuring, whole, part):
+def test_missing_file_of_the_identity_is_named(configuring, whole, part):
     (whole / "identity" / "a" / part).unlink()
     refusal = configuring().refusal
-    assert "the identity is not" in refusal
+    assert "but the identity is not" in refusal
     assert f"identity/a/{part}" in refusal
 
 
 @pytest.mark.parametrize("part", ["key.der", "cert.der"])
-def test_identity_folder_without_a_part(configuring, made, part):
+def test_certificate_folder_without_a_file(configuring, made, part):
     (made / part).unlink()
     refusal = configuring(*REQUIRED, "--identity", made, "--roots", "azure").refusal
     assert f"cannot read {made / part}" in refusal
@@ -277,8 +277,8 @@ def test_key_of_another_certificate_is_refused(configuring, made, whole):
 
 
 @pytest.mark.parametrize("part", ["cert.der", "roots.der"])
-def test_certificate_that_is_damaged_is_refused(configuring, whole, part):
-    """Of the right length still, which is all that the device can tell."""
+def test_damaged_certificate_is_refused(configuring, whole, part):
+    """Its length is still right: the device itself looks at no more."""
     file = whole / "identity" / "a" / part
     content = bytearray(file.read_bytes())
     content[4:8] = b"\0\0\0\0"

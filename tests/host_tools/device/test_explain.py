@@ -1,4 +1,4 @@
-"""microdps explain: the device's own table, from the command line."""
+"""microdps explain prints the device's own table."""
 
 import pytest
 
@@ -14,19 +14,19 @@ def test_every_code_of_the_device_is_explained(code, capsys):
     assert shown == f"{code}: {happened}.\nCheck {check}.\n"
 
 
-def test_azures_401002_names_its_causes(capsys):
+def test_azures_401002_lists_its_causes(capsys):
     assert main(["explain", "401002"]) == 0
     shown = capsys.readouterr().out
     for cause in ("CN", "dates", "issuer", "enrollment", "ID scope"):
         assert cause in shown
 
 
-def test_code_of_azures_that_is_not_in_the_table_is_explained_by_its_status(capsys):
+def test_unlisted_code_of_azures_is_explained_by_its_status(capsys):
     assert main(["explain", "503001"]) == 0
     assert "the service has an error" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("code", ["nonsense", "12", "9999999"])
-def test_no_code_at_all(code, capsys):
+def test_unknown_code(code, capsys):
     assert main(["explain", code]) == 1
     assert f"there is no error code '{code}'" in capsys.readouterr().err

@@ -1,17 +1,17 @@
-"""live-check against both kinds of hub, and against what is no DPS."""
+"""live-check against all kinds of hub, and against a server that is not DPS."""
 
 import pytest
 
 from conftest import enrolled, start_simulator
-from microdps_tools.device import config
+from microdps_tools.device.config import write_config, write_identity
 
 
 def folder(simulator, name, tmp_path, **changes):
     """A device's folder for a simulator."""
     identity = simulator.device(name).parent.parent
-    config.write_identity(tmp_path, identity, str(simulator.root))
+    write_identity(tmp_path, identity, str(simulator.root))
     settings = {"id_scope": simulator.id_scope, "registration_id": name, "host": simulator.dps}
-    config.write_config(tmp_path, settings | changes)
+    write_config(tmp_path, settings | changes)
     return tmp_path
 
 
@@ -38,20 +38,20 @@ def test_kinds_of_hub(command, tmp_path, kind, asks, transport):
     assert lines[5] == f"a board will send by {transport}"
 
 
-def test_transport_that_cannot_work_is_told(command, late_simulator, tmp_path):
+def test_transport_that_cannot_work_is_reported(command, late_simulator, tmp_path):
     done = command("live-check", folder(late_simulator, "by-https", tmp_path, transport="https"))
     assert done.code == 1
     assert "which stock MicroPython refuses" in done.err
 
 
-def test_host_that_is_no_dps(command, simulator, tmp_path):
+def test_host_that_is_not_dps(command, simulator, tmp_path):
     done = command("live-check", folder(simulator, "x", tmp_path, host="localhost:1"))
     assert done.refusal.startswith("microdps: localhost:1: no TLS connection")
 
 
 def test_device_that_is_not_enrolled(command, simulator, tmp_path):
     made = folder(simulator, "checked-2", tmp_path)
-    config.write_config(made, {"registration_id": "somebody-else"})
+    write_config(made, {"registration_id": "somebody-else"})
     done = command("live-check", made)
     assert done.code == 1
     assert "the certificate was not accepted" in done.err

@@ -1,55 +1,19 @@
-"""The device's program, run on this machine from a device's folder."""
+"""microdps run: the device's program on this computer, from a device's folder."""
 
 import pytest
 
-from microdps_tools import FIRMWARE, interpreter
-from microdps_tools.board import deploy
-from microdps_tools.device import config, run
+from microdps_tools import interpreter
+from microdps_tools.device.config import write_config
 
 EXITS = "import sys\nsys.exit({})\n"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A device's folder with nothing but a config.json."""
+    """A device's folder with only a config.json."""
     settings = {"id_scope": "0ne00111111", "registration_id": "device-01"}
-    config.write_config(tmp_path, settings)
+    write_config(tmp_path, settings)
     return tmp_path
-
-
-def modules(package) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in package.iterdir() if path.is_file()}
-
-
-def test_program_is_laid(tmp_path):
-    run.lay(tmp_path / "device")
-    assert {path.name for path in (tmp_path / "device").iterdir()} == {
-        "app.py",
-        "boot.py",
-        "main.py",
-        "microdps",
-    }
-    for name in ("app.py", "boot.py", "main.py"):
-        assert (tmp_path / "device" / name).read_bytes() == (FIRMWARE / name).read_bytes()
-    laid = tmp_path / "device" / "microdps"
-    assert {f"microdps/{name}": content for name, content in modules(laid).items()} == (
-        deploy.program()
-    )
-    run.lay(tmp_path / "device", sources=True)
-    assert modules(laid) == modules(FIRMWARE / "microdps")
-    assert not (laid / "__pycache__").exists()
-
-
-def test_laying_again_replaces_the_program_but_not_the_app(folder):
-    run.lay(folder)
-    before = modules(folder / "microdps")
-    for file in (folder / "main.py", folder / "microdps" / "dps.mpy", folder / "app.py"):
-        file.write_text("mine\n")
-    (folder / "microdps" / "gone_in_this_release.mpy").touch()
-    run.lay(folder)
-    assert (folder / "main.py").read_bytes() == (FIRMWARE / "main.py").read_bytes()
-    assert modules(folder / "microdps") == before
-    assert (folder / "app.py").read_text() == "mine\n"
 
 
 def test_folder_without_a_config_is_refused_and_left_empty(command, tmp_path):
@@ -58,9 +22,9 @@ def test_folder_without_a_config_is_refused_and_left_empty(command, tmp_path):
     assert "has no config.json" in command("run", tmp_path / "nowhere").refusal
 
 
-def test_program_that_cannot_be_laid(command, folder):
+def test_program_that_cannot_be_copied(command, folder):
     (folder / "main.py").mkdir()
-    assert f"cannot lay the program in {folder}" in command("run", folder).refusal
+    assert f"cannot copy the program into {folder}" in command("run", folder).refusal
 
 
 @pytest.mark.parametrize("code", [0, 7])
@@ -72,7 +36,7 @@ def test_exit_code_of_the_device_is_passed_on(command, which, folder, code):
     assert (folder / "app.py").read_text() == EXITS.format(code)
 
 
-def test_device_that_fails_says_why(command, which, folder):
+def test_failing_device_says_why(command, which, folder):
     """There is no identity."""
     done = command("run", folder, "--interpreter", which.name.lower())
     assert done.code == 1
@@ -83,14 +47,14 @@ def test_device_runs_to_its_end(command, simulator, which):
     name = f"run-{which.name}"
     folder = simulator.device(name).parent.parent
     settings = {"id_scope": simulator.id_scope, "registration_id": name, "host": simulator.dps}
-    config.write_config(folder, settings | {"messages": 2, "interval_s": 0})
+    write_config(folder, settings | {"messages": 2, "interval_s": 0})
     done = command("run", folder, "--interpreter", which.name.lower())
     assert (done.code, done.err) == (0, "")
     assert f"assigned to {simulator.hub} as {name}" in done.out.splitlines()
     assert done.out.splitlines()[-1] == "done: 2 messages sent"
 
 
-def test_heap_is_micropythons(command, folder):
+def test_heap_option_sets_micropythons_heap(command, folder):
     (folder / "app.py").write_text(
         "import gc, sys\nprint(gc.mem_free() + gc.mem_alloc())\nsys.exit(3)\n"
     )

@@ -133,7 +133,8 @@ def test_missing_login_is_told_in_one_sentence(enrolling, ca, monkeypatch, tmp_p
 
 
 def test_no_other_verb_loads_azures_libraries():
-    code = "import sys, microdps_tools.__main__; print([m for m in sys.modules if m.startswith('azure')])"
+    code = "import sys, microdps_tools.__main__\n"
+    code += "print([m for m in sys.modules if m.startswith('azure')])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, timeout=20
     )

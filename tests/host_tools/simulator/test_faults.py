@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from helpers.by_hand import TIMEOUT_S, Device
-from microdps_tools.demo import demo
 from microdps_tools.simulator.faults import CERTIFICATES, KINDS, Faults, parse
+from microdps_tools.simulator.process import running_simulator
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_admin_call_that_is_refused_changes_nothing(
 
 def test_faults_of_the_command_line(tmp_path):
     with (
-        demo.simulator(tmp_path / "state", "--fault=dps:status=500", "--seed=3") as at,
+        running_simulator(tmp_path / "state", "--fault=dps:status=500", "--seed=3") as at,
         pytest.raises(requests.HTTPError, match="500"),
     ):
         requests.get(

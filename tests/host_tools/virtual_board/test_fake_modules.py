@@ -1,4 +1,4 @@
-"""The stand-ins have the signatures of the real modules, as MicroPython's stubs describe them."""
+"""The fake modules have the signatures of the real ones, as MicroPython's stubs describe them."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from microdps_tools import CHECKOUT
 
-STANDINS = sorted((CHECKOUT / "host_tools" / "virtual_board" / "fake_modules").glob("*.py"))
+FAKE_MODULES = sorted((CHECKOUT / "host_tools" / "virtual_board" / "fake_modules").glob("*.py"))
 STUBS = CHECKOUT / "build" / "stubs"
 
 
@@ -29,31 +29,31 @@ def definitions(path: Path) -> dict[str, list[ast.FunctionDef]]:
 
 
 def takes(overload: ast.FunctionDef, given: ast.FunctionDef) -> bool:
-    """Does the real function take every argument that the stand-in's takes?"""
-    real, mine = overload.args, given.args
+    """Does the real function take every argument of the fake one?"""
+    real, fake = overload.args, given.args
     positions = len(real.posonlyargs) + len(real.args)
     names = {argument.arg for argument in real.args + real.kwonlyargs}
-    fits = real.vararg is not None or len(mine.args) <= positions
+    fits = real.vararg is not None or len(fake.args) <= positions
     return fits and (
-        real.kwarg is not None or {argument.arg for argument in mine.kwonlyargs} <= names
+        real.kwarg is not None or {argument.arg for argument in fake.kwonlyargs} <= names
     )
 
 
-@pytest.mark.parametrize("path", STANDINS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FAKE_MODULES, ids=lambda path: path.stem)
 def test_signatures_are_those_of_the_real_module(path):
     if not STUBS.exists():
         pytest.skip("needs build/stubs: make build/stubs")
     real = definitions(STUBS / f"{path.stem}.pyi")
-    mine = definitions(path)
-    assert mine
+    fakes = definitions(path)
+    assert fakes
     helpers = {"Timer.fire"}  # for tests
-    for name, (definition,) in mine.items():
+    for name, (definition,) in fakes.items():
         if name not in helpers:
             assert name in real, f"{path.stem} has no {name}"
             assert any(takes(overload, definition) for overload in real[name]), name
 
 
-def test_every_module_that_the_board_touches_has_a_stand_in():
+def test_every_module_of_the_board_has_a_fake():
     source = (CHECKOUT / "firmware" / "microdps" / "board.py").read_text()
     imported = {
         alias.name
@@ -61,4 +61,4 @@ def test_every_module_that_the_board_touches_has_a_stand_in():
         if isinstance(node, ast.Import)
         for alias in node.names
     }
-    assert {path.stem for path in STANDINS} == imported - {"time"}
+    assert {path.stem for path in FAKE_MODULES} == imported - {"time"}

@@ -10,7 +10,7 @@ import requests
 from conftest import enrolled, start_simulator
 from helpers.by_hand import Device
 from microdps_tools.certs import encoding
-from microdps_tools.demo import demo
+from microdps_tools.simulator.process import running_simulator
 
 HUBS = 3
 MIGRATE = {"updateHubAssignment": True, "migrateDeviceData": True}
@@ -142,7 +142,7 @@ def test_hub_that_is_linked_no_more(rest, tmp_path):
         assert answer.status_code == 200
         one = device(running, "linked-01")
         assert one.provision()["status"] == "assigned"
-    with demo.simulator(state, "--assign-after=0") as at:
+    with running_simulator(state, "--assign-after=0") as at:
         one.simulator = dataclasses.replace(running, dps=at["dps"], hub=at["hub"])
         failed = one.provision()
         assert (failed["status"], failed["registrationState"]["errorCode"]) == ("failed", 400208)

@@ -17,8 +17,8 @@ from microdps_tools import CHECKOUT, ToolError
 from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import make_chain
 from microdps_tools.certs.making import issue
-from microdps_tools.demo import demo
 from microdps_tools.enroll.enrollment import enroll_individual
+from microdps_tools.simulator.process import READY
 from microdps_tools.simulator.store.store import Store
 
 TIMEOUT_S = 30
@@ -33,7 +33,7 @@ def running(state):
     command += ["--assign-after=0", "--retry-after=1"]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as process:
         try:
-            ready = next(filter(None, map(demo.READY.search, process.stdout)))
+            ready = next(filter(None, map(READY.search, process.stdout)))
             # Its log must not fill the pipe.
             threading.Thread(target=process.stdout.read, daemon=True).start()
             yield process, ready.groupdict()

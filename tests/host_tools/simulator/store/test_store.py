@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from conftest import Simulator, enrolled, start_simulator
-from microdps_tools.demo import demo
+from microdps_tools.simulator.process import running_simulator
 from microdps_tools.simulator.store.store import Store
 
 RECORD = {"registrationId": "Device-01", "deviceId": "ä"}
@@ -143,7 +143,7 @@ def test_restarted_simulator_forgets_nothing(tmp_path):
         _send(first, "device-01")
     kept = {name: (first.state / name).read_bytes() for name in ("root.cert.pem", "root.key.pem")}
     key = (first.state / "connection-string.key.txt").read_text().partition(";")[2]
-    with demo.simulator(tmp_path / "state") as at:
+    with running_simulator(tmp_path / "state") as at:
         again = dataclasses.replace(
             first, dps=at["dps"], hub=at["hub"], page=at["page"], id_scope=at["id_scope"]
         )
@@ -156,7 +156,7 @@ def test_restarted_simulator_forgets_nothing(tmp_path):
 
 
 def test_simulators_files_are_for_their_owner_only(tmp_path):
-    with demo.simulator(tmp_path / "state") as at:
+    with running_simulator(tmp_path / "state") as at:
         assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
         secret = [
             *("connection-string.key.txt", "root.key.pem"),

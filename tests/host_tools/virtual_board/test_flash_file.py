@@ -1,0 +1,81 @@
+"""The flash file of the virtual board, and the NVS beside it."""
+
+import subprocess
+import sys
+
+from helpers.virtual_boards import VirtualBoard
+
+
+def test_power_cut_in_the_middle_of_a_file(tmp_path):
+    """Files that were complete are whole at the next start."""
+    board = VirtualBoard(tmp_path / "flash")
+    code = (
+        "n = {}\n"
+        "while True:\n"
+        "    with open('file' + str(n), 'wb') as f:\n"
+        "        for i in range(4): f.write(bytes([n & 255]) * 1000)\n"
+        "    n += 1\n"
+        "    print(n)\n"
+    )
+    check = (
+        "import os\n"
+        "for name in os.listdir():\n"
+        "    data = open(name, 'rb').read()\n"
+        "    print(name[4:], len(data), len(set(data)))\n"
+    )
+    complete = 0
+    for cut in range(2):
+        board.start()
+        writer = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "mpremote",
+                "connect",
+                board.port,
+                "exec",
+                code.format(complete),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for line in writer.stdout:
+            complete = int(line)
+            if complete > 7 * (cut + 1):
+                break
+        board.kill()
+        complete = max([complete, *map(int, writer.communicate()[0].split())])
+        with board:
+            found = [
+                list(map(int, line.split()))
+                for line in board.mpremote("exec", check).split("\n")[:-1]
+            ]
+        assert sorted(found)[:complete] == [[n, 4000, 1] for n in range(complete)]
+
+
+def test_size(tmp_path):
+    with VirtualBoard(tmp_path / "flash", "--size", "128k") as board:
+        assert "<VfsLfs2>    131072" in board.mpremote("df")
+    assert (tmp_path / "flash").stat().st_size == 131072
+
+
+def test_nvs_is_beside_the_flash(tmp_path):
+    with VirtualBoard(tmp_path / "flash") as board:
+        board.mpremote("exec", "import esp32; esp32.NVS('n').set_blob('k', b'blob')")
+        code = "import esp32; b = bytearray(9); print(esp32.NVS('n').get_blob('k', b), b[:4])"
+        assert board.mpremote("exec", code) == "4 bytearray(b'blob')\n"
+    assert (tmp_path / "nvs" / "n" / "k").read_bytes() == b"blob"
+
+
+def test_file_that_is_not_a_flash(command, tmp_path):
+    other = tmp_path / "letter.txt"
+    other.write_bytes(b"Dear reader," * 4096)
+    refusal = command("virtual-board", "--flash", other).refusal
+    assert "has no littlefs" in refusal and "name another file" in refusal
+    assert other.read_bytes() == b"Dear reader," * 4096
+    assert "cannot" in command("virtual-board", "--flash", "/proc/no/flash").refusal
+
+
+def test_flash_in_use(command, board):
+    assert "is in use: end the other" in command("virtual-board", "--flash", board.flash).refusal

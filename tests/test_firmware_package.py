@@ -1,0 +1,60 @@
+"""firmware/package.json and manifest.py list every file of the device package."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from helpers.virtual_boards import VirtualBoard
+from microdps_tools import CHECKOUT, FIRMWARE
+
+
+@pytest.fixture
+def board(tmp_path):
+    with VirtualBoard(tmp_path / "flash") as running:
+        yield running
+
+
+def device_modules() -> set[str]:
+    paths = (FIRMWARE / "microdps").glob("*.py")
+    return {f"microdps/{path.name}" for path in paths if path.stem != "cpython"}
+
+
+def test_package_json_lists_every_file_and_the_version():
+    package = json.loads((FIRMWARE / "package.json").read_text())
+    assert {target for target, _ in package["urls"]} == device_modules()
+    assert all(target == source for target, source in package["urls"])
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    assert package["version"] == project["version"]
+
+
+def test_mip_installs_the_package(board):
+    board.mpremote("mip", "install", FIRMWARE / "package.json")
+    shown = board.mpremote("exec", "import microdps.device as d; print(d.__file__)")
+    assert shown == "/lib/microdps/device.py\n"
+
+
+def test_manifest_freezes_every_module():
+    frozen: dict[str, object] = {}
+    included: set[str] = set()
+
+    def package(name, files=None, base_path=".", opt=None):
+        included.update(f"{name}/{file}" for file in files)
+        frozen["base"] = base_path
+        frozen["opt"] = opt
+
+    code = compile((FIRMWARE / "manifest.py").read_text(), "manifest.py", "exec")
+    exec(  # noqa: S102  as MicroPython's build does
+        code,
+        {
+            "metadata": lambda **given: frozen.update(given),
+            "include": lambda path: frozen.update(port=path),
+            "package": package,
+        },
+    )
+    assert included == device_modules()
+    assert all((FIRMWARE / name).exists() for name in included)
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    assert frozen["version"] == project["version"]
+    assert Path(str(frozen["base"])) == Path(".")
