@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py))
 
 # What runs on MicroPython besides: during a deploy, and on the virtual board.
-ON_BOARD := host_tools/board/on_board.py
+ON_BOARD := $(wildcard host_tools/board/on_board/*.py)
 VIRTUAL_BOARD := host_tools/virtual_board/start.py $(wildcard host_tools/virtual_board/fake_modules/*.py)
 
 .DEFAULT_GOAL := help

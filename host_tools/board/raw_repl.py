@@ -17,7 +17,7 @@ from .. import ToolError
 from ..device.program import USE
 from .deploy_plan import BoardState
 
-ON_BOARD = Path(__file__).with_name("on_board.py").read_text()
+ON_BOARD = (Path(__file__).parent / "on_board" / "deploy_functions.py").read_text()
 
 OLDEST = (1, 24)  # MicroPython release
 TIMEOUT_S = 10
@@ -103,7 +103,7 @@ class RawRepl:
             return self._transport.exec(code).decode().splitlines()
 
     def read_state(self, paths: list[str]) -> BoardState:
-        """Send on_board.py, and read the state of the board. paths: files and folders to look at.
+        """Send deploy_functions.py, and read the board's state. paths: files and folders to read.
 
         Raises ToolError if microdps does not run on this board.
         """
@@ -130,7 +130,7 @@ class RawRepl:
         return state
 
     def _check_firmware(self, lines: list[str]) -> None:
-        """Check the first line of on_board.py: name and version. Raises ToolError."""
+        """Check the first line of deploy_functions.py: name and version. Raises ToolError."""
         try:
             name, version = ast.literal_eval(lines[0])
         except (IndexError, ValueError, SyntaxError):

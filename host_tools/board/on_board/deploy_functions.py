@@ -7,7 +7,7 @@ that they print.
 import sys
 
 # Printed before the other imports, so that a firmware without these modules can be told apart.
-print(repr(tuple(sys.implementation[:2])))
+print(repr(tuple(sys.implementation[:2])))  # type: ignore[index]
 
 import binascii
 import hashlib
