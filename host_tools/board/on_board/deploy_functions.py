@@ -1,7 +1,6 @@
-"""Runs on the board during a deploy. MicroPython, not CPython.
+"""Functions that run on the board during a deploy, on MicroPython.
 
-raw_repl.py sends this file to the board's raw REPL, then calls its functions, and reads the lines
-that they print.
+raw_repl.py sends this file to the board, calls its functions, and reads the lines that they print.
 """
 
 import sys
@@ -17,7 +16,7 @@ _FOLDER = 0x4000
 _buffer = bytearray(512)
 
 
-def exists(path):
+def exists(path: str) -> bool:
     try:
         os.stat(path)
         return True
@@ -25,11 +24,11 @@ def exists(path):
         return False
 
 
-def is_folder(path):
-    return os.stat(path)[0] & _FOLDER
+def is_folder(path: str) -> bool:
+    return os.stat(path)[0] & _FOLDER != 0
 
 
-def sha256(path):
+def sha256(path: str) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while True:
@@ -39,7 +38,7 @@ def sha256(path):
             digest.update(memoryview(_buffer)[:n])
 
 
-def show(path):
+def show(path: str) -> None:
     """Print a line for each file at or below a path: "file", its SHA-256, its path."""
     if not exists(path):
         return
@@ -50,8 +49,8 @@ def show(path):
         show(path + "/" + entry[0])
 
 
-def report(paths, use_file):
-    """Print what a deploy must know: the files, the slot in use, a program outside of the slots,
+def report(paths: list, use_file: str) -> None:
+    """Print the state for a deploy: the files, the slot in use, a program outside of the slots,
     and the free bytes of the file system."""
     for path in paths:
         show(path)
@@ -64,7 +63,7 @@ def report(paths, use_file):
     print("free", numbers[1] * numbers[3])
 
 
-def copy(source, target):
+def copy(source: str, target: str) -> None:
     with open(source, "rb") as old, open(target, "wb") as new:
         while True:
             n = old.readinto(_buffer)
@@ -73,7 +72,7 @@ def copy(source, target):
             new.write(memoryview(_buffer)[:n])
 
 
-def make_folders(path):
+def make_folders(path: str) -> None:
     """Make the folders in a path: each part that ends with a slash."""
     end = path.find("/", 1)
     while end > 0:
@@ -82,7 +81,7 @@ def make_folders(path):
         end = path.find("/", end + 1)
 
 
-def remove(path):
+def remove(path: str) -> None:
     """Remove a file, or a folder and everything in it, if it exists."""
     if not exists(path):
         return
@@ -94,7 +93,7 @@ def remove(path):
         os.remove(path)
 
 
-def replace(path, text):
+def replace(path: str, text: str) -> None:
     """Write a text file so that it is never half written."""
     with open(path + ".new", "w") as file:
         file.write(text)
