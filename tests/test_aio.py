@@ -36,7 +36,7 @@ def test_can_be_cancelled_anywhere_and_stays_usable(simulator, which):
     result = blink(which, simulator, name, "cancel")
     assert result.lines[:2] == [f"assigned {name}", "sent 2"]
     store = Store(simulator.state)
-    bodies = [json.loads(m[3]) for m in store.messages() if m[1] == name]
+    bodies = [json.loads(m[3]) for m in store.messages.all() if m[1] == name]
     store.close()
     assert [body for body in bodies if "i" in body] == [{"i": 1}, {"i": 2}]
 

@@ -23,7 +23,7 @@ def device(simulator, which, request):
             result = simulator.provision(which, identity, name, MESSAGES, **given)
             struck = times()
         with contextlib.closing(Store(simulator.state)) as store:
-            kept = [json.loads(m[3])["i"] for m in store.messages() if m[1] == name]
+            kept = [json.loads(m[3])["i"] for m in store.messages.all() if m[1] == name]
         return result, struck, kept
 
     return run
@@ -65,7 +65,7 @@ def test_quota_waits_without_registering(device, simulator):
     assert result.error[:2] == ["ServiceError", "IotHubQuotaExceeded"]
     assert struck == [1]
     with contextlib.closing(Store(simulator.state)) as store:
-        paths = [one["path"].partition("?")[0] for one in store.requests()]
+        paths = [one["path"].partition("?")[0] for one in store.requests.all()]
     register = [path for path in paths if path.endswith("/register")]
     assert register.count(register[-1]) == 1
 

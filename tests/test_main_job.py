@@ -25,7 +25,7 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def messages(simulator, device_id):
     store = Store(simulator.state)
     try:
-        return [m for m in store.messages() if m[1] == device_id]
+        return [m for m in store.messages.all() if m[1] == device_id]
     finally:
         store.close()
 
@@ -53,7 +53,7 @@ def test_device_sends_its_chain_and_what_arrives_is_what_was_sent(simulator, whi
     ]
     assert sent[0][2] == {"content-type": "application/json", "content-encoding": "utf-8"}
     store = Store(simulator.state)
-    chains = [r["chain"] for r in store.requests() if f"/{name}/" in r["path"]]
+    chains = [r["chain"] for r in store.requests.all() if f"/{name}/" in r["path"]]
     store.close()
     assert len(chains) == 5
     assert all(chain == [name, "microdps test intermediate"] for chain in chains)
@@ -72,7 +72,7 @@ def test_retry_after_is_waited_for(tmp_path, micropython):
         simulator = enrolled(tmp_path, at)
         assert simulator.provision(micropython, simulator.device("slow"), "slow").lines
         store = Store(simulator.state)
-        times = {r["method"]: r["at"] for r in store.requests() if "/slow/" in r["path"]}
+        times = {r["method"]: r["at"] for r in store.requests.all() if "/slow/" in r["path"]}
         store.close()
     assert 3.0 <= times["GET"] - times["PUT"] < 5
 

@@ -20,7 +20,7 @@ from helpers import peers
 from microdps_tools.certs import encoding
 from microdps_tools.certs.making import issue
 from microdps_tools.certs.reading import load_cert_and_key
-from microdps_tools.simulator.hub import mqtt
+from microdps_tools.simulator.hub import mqtt_packets
 from microdps_tools.simulator.store.store import Store
 
 API = "/?api-version=2021-04-12"
@@ -42,12 +42,12 @@ def name(request):
 
 def messages(simulator, device_id):
     with contextlib.closing(Store(simulator.state)) as store:
-        return [m[2:] for m in store.messages() if m[1] == device_id]
+        return [m[2:] for m in store.messages.all() if m[1] == device_id]
 
 
 def requests(simulator, device_id):
     with contextlib.closing(Store(simulator.state)) as store:
-        return [r for r in store.requests() if device_id in r["path"]]
+        return [r for r in store.requests.all() if device_id in r["path"]]
 
 
 def test_hub_that_asks_late_gets_each_message_once_by_mqtt(late, which, name):
@@ -211,9 +211,9 @@ def test_connection_without_a_packet_for_too_long_is_closed(simulator, device):
         socket.create_connection(("localhost", mqtt_port(simulator)), TIMEOUT_S) as raw,
         context.wrap_socket(raw, server_hostname="localhost") as connection,
     ):
-        connection.sendall(mqtt.packet(mqtt.Kind.CONNECT, body))
+        connection.sendall(mqtt_packets.packet(mqtt_packets.Kind.CONNECT, body))
         assert connection.recv(4) == b"\x20\2\0\0"
-        connection.sendall(mqtt.packet(mqtt.Kind.PINGREQ))
+        connection.sendall(mqtt_packets.packet(mqtt_packets.Kind.PINGREQ))
         assert connection.recv(2) == b"\xd0\0"
         assert connection.recv(1) == b""
 

@@ -60,7 +60,7 @@ class BoardFolder:
 
     def requests(self) -> list[str]:
         store = Store(self.simulator.state)
-        rows = [r for r in store.requests() if f"/{self.name}/" in r["path"]]
+        rows = [r for r in store.requests.all() if f"/{self.name}/" in r["path"]]
         store.close()
         return [r["method"] for r in rows]
 

@@ -67,7 +67,7 @@ def _count_messages(state: Path, hub: str, device_id: str) -> str:
     """Count the messages in the simulator's state. Raises ToolError unless all are there."""
     store = Store(state)
     try:
-        accepted = sum(message[:2] == (hub, device_id) for message in store.messages())
+        accepted = sum(message[:2] == (hub, device_id) for message in store.messages.all())
     finally:
         store.close()
     if accepted != MESSAGES:

@@ -1,17 +1,18 @@
-"""Is this chain of certificates one that an enrollment stands for?
+"""Attestation: find the enrollment that accepts a client's certificate chain.
 
-Source: Azure documentation, "X.509 certificate attestation", "Use X.509 certificates over HTTPS
-without an SDK" and "Verify X.509 CA certificates with DPS": the chain is walked from the leaf
-upwards, and the first enrollment found decides; the leaf's common name is the registration ID; the
-device sends every issuer up to and including one that DPS knows.
+The chain is walked from the leaf up, and the first enrollment found decides. The leaf's common
+name must be the registration ID. The device must send every issuer up to, and including, a
+certificate that DPS knows.
+
+Sources: "X.509 certificate attestation", "Use X.509 certificates over HTTPS without an SDK" and
+"Verify X.509 CA certificates with DPS" (Azure documentation).
 """
 
 import datetime
 
-from cryptography import x509
-
-from ..certs.reading import allows_client_auth, extension, signed_by
-from .http_service import Refusal
+from ..certs.reading import allows_client_auth, is_ca, signed_by
+from .call import ApiError
+from .store.enrollments import ca_key
 from .store.store import Store
 from .tls import Client
 
@@ -19,86 +20,80 @@ from .tls import Client
 def attest(
     client: Client, registration_id: str, store: Store, now: float
 ) -> tuple[tuple[str, str], dict]:
-    """Judge the chain that a device sent → kind ("individual" or "group") and ID of its
-    enrollment, and its record. now: in seconds since 1970.
+    """The enrollment for a client: kind ("individual" or "group") and ID, and its record.
 
-    Raises Refusal, whose status and code are always the same, as the service's are.
+    now  seconds since 1970
+    Raises ApiError, always with the same status and code, as DPS does.
     """
     found = enrollment_of(client, registration_id, store, now)
-    record = store.enrollment(*found)
+    record = store.enrollments.get(*found)
     if record is None:
-        raise _refusal("Invalid certificate.")
+        raise _error("Invalid certificate.")
     return found, record
 
 
 def enrollment_of(
     client: Client, registration_id: str, store: Store, now: float
 ) -> tuple[str, str]:
-    """Kind and ID of the enrollment that a chain leads to. Raises Refusal.
+    """Kind and ID of the enrollment for a client. Raises ApiError.
 
-    What was judged stays so for a connection until an enrollment changes, or a certificate ends.
+    A result is kept for the connection, until an enrollment changes or a certificate expires.
     """
-    mark = (store.generation, registration_id.lower())
-    if client.judged and client.judged[0] == mark and now < client.judged[1]:
-        return client.judged[2]
-    found = _enrollment_of(client, registration_id.lower(), store, now)
+    key = (store.generation, registration_id.lower())
+    if client.attested and client.attested[0] == key and now < client.attested[1]:
+        return client.attested[2]
+    found = _find_enrollment(client, registration_id.lower(), store, now)
     until = min(cert.not_valid_after_utc for cert in client.chain).timestamp()
-    client.judged = (mark, until, found)
+    client.attested = (key, until, found)
     return found
 
 
-def _enrollment_of(
+def _find_enrollment(
     client: Client, registration_id: str, store: Store, now: float
 ) -> tuple[str, str]:
     moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
     chain = client.chain
     if not chain:
-        # Inferred: the text. Documented is the status.
-        raise _refusal("Unauthorized")
+        # Inferred: the text. The status is documented.
+        raise _error("Unauthorized")
     if client.names[0].lower() != registration_id:
-        raise _refusal("Invalid certificate.")
+        raise _error("Invalid certificate.")
     if not _read(allows_client_auth, chain[0]):
-        raise _refusal("Invalid certificate.")
+        raise _error("Invalid certificate.")
     for at, cert in enumerate(chain):
         if not cert.not_valid_before_utc <= moment <= cert.not_valid_after_utc:
-            raise _refusal("Invalid certificate.")
-        if at and not _issued(chain[at - 1], cert):
-            raise _refusal("Invalid certificate.")
-        found = _enrolled(client.thumbprints[at], store)
-        # An individual enrollment is for the leaf alone, a group's certificate stands above it.
+            raise _error("Invalid certificate.")
+        if at and not (_read(is_ca, cert) and signed_by(chain[at - 1], cert)):
+            raise _error("Invalid certificate.")
+        found = _enrollment_with(client.thumbprints[at], store)
+        # An individual enrollment has the leaf's certificate. A group has an issuer's.
         if found and (found[0] == "group") == (at > 0):
             if found[0] == "individual" and found[1] != registration_id:
-                raise _refusal("Invalid certificate.")
+                raise _error("Invalid certificate.")
             return found
-    raise _refusal("CA certificate not found")
+    raise _error("CA certificate not found")
 
 
-def _enrolled(mark: str, store: Store) -> tuple[str, str] | None:
-    """The enrollment that has the certificate of a thumbprint, or refers to it as a verified CA's.
+def _enrollment_with(thumbprint: str, store: Store) -> tuple[str, str] | None:
+    """The enrollment that has a certificate, or refers to it as a verified CA certificate.
 
-    Inferred: one that an enrollment group has itself needs no proof of possession.
+    Inferred: a certificate in the enrollment group itself needs no proof of possession.
     """
-    found = store.enrolled(mark)
-    authority = None if found else store.authority_of(mark)
-    if authority and authority[1]["properties"]["isVerified"]:
-        found = store.enrolled(store.ca_mark(authority[0]))
+    found = store.enrollments.with_certificate(thumbprint)
+    ca = None if found else store.ca_certificates.with_thumbprint(thumbprint)
+    if ca and ca[1]["properties"]["isVerified"]:
+        found = store.enrollments.with_certificate(ca_key(ca[0]))
     return found
 
 
-def _issued(cert: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Is the issuer a CA, and does its key verify the certificate's signature?"""
-    constraints = _read(extension, issuer, x509.BasicConstraints)
-    return constraints is not None and constraints.ca and signed_by(cert, issuer)
-
-
 def _read(function, *arguments):
-    """What a function reads in a certificate. One that cannot be read is refused."""
+    """Call a function that reads a certificate. Raises ApiError if it is unreadable."""
     try:
         return function(*arguments)
     except ValueError as error:
-        raise _refusal("Invalid certificate.") from error
+        raise _error("Invalid certificate.") from error
 
 
-def _refusal(message: str) -> Refusal:
-    """DPS tells little: the code is the same for all that is wrong with a certificate."""
-    return Refusal(401, 401002, message)
+def _error(message: str) -> ApiError:
+    """DPS tells little: the code is the same for everything that is wrong with a certificate."""
+    return ApiError(401, 401002, message)

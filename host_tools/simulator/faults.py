@@ -1,4 +1,4 @@
-"""Faults on request: what networks and services do at their worst, when it is asked for.
+"""Faults on request: the worst behaviour of networks and services.
 
 A fault is written SERVICE:KIND[=VALUE][,OPTION=VALUE]…, for example hub:status=503,times=2 or
 dps:split=1,path=/operations/. The same seed and the same requests give the same faults.
@@ -10,40 +10,45 @@ from dataclasses import dataclass
 
 SERVICES = ("dps", "hub", "all")
 
-# Kind → what its value is ("": none), and what happens.
+# Kind → its value ("": none), and its effect.
 KINDS = {
-    "drop": ("bytes", "the connection breaks off after so many bytes of the answer"),
-    "slow": ("ms", "the answer is so late"),
-    "split": ("bytes", "the answer comes in pieces of that size, option every=MS apart"),
+    "drop": ("bytes", "the connection breaks off after this many bytes of the answer"),
+    "slow": ("ms", "the answer comes this much later"),
+    "split": ("bytes", "the answer comes in pieces of this size, option every=MS apart"),
     "status": ("status", "an error answer; options code=errorCode, retry-after=S"),
     "redirect": ("URL", "307 to another address"),
     "never": ("", "a registration stays assigning"),
     "failed": ("errorCode", "a registration fails"),
-    "certificate": ("expired|unknown|host", "the server's certificate is wrong in that way"),
-    "skew": ("s", "the service's clock is so many seconds fast, or slow if negative"),
+    "certificate": ("expired|unknown|host", "the server's certificate is wrong in this way"),
+    "skew": ("s", "the service's clock is this many seconds fast, or slow if negative"),
 }
-LEAST = {"split": 1, "skew": -(10**9)}
+MIN_VALUES = {"split": 1, "skew": -(10**9)}
 CERTIFICATES = ("expired", "unknown", "host")
 
-# Kinds for certain calls only: what their path ends with, or has in it.
+# Kinds that apply to certain calls only → a part of their path.
 CALLS = {"never": "/operations/", "failed": "/register"}
 
-# Options of every fault: how often at most, how many are let pass first, how likely, where.
+# Options of every fault: how often at most, how many calls to skip first, how likely, which path.
 OPTIONS = ("times", "skip", "chance", "path")
 OWN_OPTIONS = {"split": ("every",), "status": ("code", "retry-after")}
 
 
 @dataclass
 class Fault:
-    """One fault, as it was asked for. Attributes: as the module's docstring and KINDS say."""
+    """One fault.
+
+    text       as it was written; the module's docstring describes its parts
+    matched    how many requests matched
+    triggered  how many requests suffered it
+    """
 
     text: str
     service: str
     kind: str
     value: str
     options: dict[str, str]
-    seen: int = 0
-    done: int = 0
+    matched: int = 0
+    triggered: int = 0
 
     @property
     def number(self) -> int:
@@ -53,57 +58,66 @@ class Fault:
         return int(self.options.get(name, default))
 
     @property
-    def over(self) -> bool:
-        return "times" in self.options and self.done >= self.option("times")
+    def is_over(self) -> bool:
+        return "times" in self.options and self.triggered >= self.option("times")
 
 
 def parse(text: str) -> Fault:
-    """Read a fault. Raises ValueError, which says what is wrong with it."""
+    """Parse a fault. Raises ValueError, which says what is wrong with it."""
     service, colon, rest = text.partition(":")
     if not colon or service not in SERVICES:
         raise ValueError(f"{text!r}: a fault begins with {', '.join(SERVICES[:-1])} or all, and :")
     first, *others = rest.split(",")
     kind, equals, value = first.partition("=")
     if kind not in KINDS:
-        raise ValueError(f"{text!r}: {kind!r} is no fault; they are {', '.join(KINDS)}")
-    wanted = KINDS[kind][0]
-    if bool(wanted) != bool(equals and value):
-        what = f"a value, {wanted}" if wanted else "no value"
-        raise ValueError(f"{text!r}: {kind} takes {what}")
+        raise ValueError(f"{text!r}: {kind!r} is not a fault; use one of {', '.join(KINDS)}")
+    value_name = KINDS[kind][0]
+    if bool(value_name) != bool(equals and value):
+        expected = f"a value, {value_name}" if value_name else "no value"
+        raise ValueError(f"{text!r}: {kind} takes {expected}")
+    if value_name:
+        _check_value(text, kind, value)
+    return Fault(text, service, kind, value, _parse_options(text, kind, others))
+
+
+def _check_value(text: str, kind: str, value: str) -> None:
     if kind == "certificate":
         if value not in CERTIFICATES:
             raise ValueError(f"{text!r}: the certificate can be {', '.join(CERTIFICATES)}")
     elif kind == "redirect":
         if not value.isprintable() or " " in value:
-            raise ValueError(f"{text!r}: that is no URL")
+            raise ValueError(f"{text!r}: that is not a URL")
     elif kind == "status":
         if not value.isdecimal() or not 300 <= int(value) <= 599:
             raise ValueError(f"{text!r}: a status is from 300 to 599")
-    elif wanted:
-        _check(text, kind, value, LEAST.get(kind, 0))
+    else:
+        _check_number(text, kind, value, MIN_VALUES.get(kind, 0))
+
+
+def _parse_options(text: str, kind: str, words: list[str]) -> dict[str, str]:
     options = {}
-    for other in others:
-        name, equals, given = other.partition("=")
+    for word in words:
+        name, equals, value = word.partition("=")
         if name not in (*OPTIONS, *OWN_OPTIONS.get(kind, ())) or not equals:
-            raise ValueError(f"{text!r}: {other!r} is no option of {kind}")
+            raise ValueError(f"{text!r}: {word!r} is not an option of {kind}")
         if name == "chance":
-            _chance(text, given)
+            _check_chance(text, value)
         elif name != "path":
-            _check(text, name, given, least=0)
-        options[name] = given
-    return Fault(text, service, kind, value, options)
+            _check_number(text, name, value, 0)
+        options[name] = value
+    return options
 
 
-def _check(text: str, name: str, value: str, least: int) -> None:
+def _check_number(text: str, name: str, value: str, minimum: int) -> None:
     try:
-        valid = least <= int(value) <= 10**9
+        valid = minimum <= int(value) <= 10**9
     except ValueError:
         valid = False
     if not valid:
-        raise ValueError(f"{text!r}: {name} is a whole number from {least} on")
+        raise ValueError(f"{text!r}: {name} is a whole number from {minimum} on")
 
 
-def _chance(text: str, value: str) -> None:
+def _check_chance(text: str, value: str) -> None:
     try:
         valid = 0 <= float(value) <= 1
     except ValueError:
@@ -115,7 +129,7 @@ def _chance(text: str, value: str) -> None:
 class Faults:
     """The faults that are switched on.
 
-    seed  of the generator that chance asks
+    seed  of the random generator for the option chance
     """
 
     def __init__(self, seed: int = 0):
@@ -123,19 +137,22 @@ class Faults:
         self._faults: list[Fault] = []
 
     def add(self, text: str) -> None:
-        """Switch a fault on. Raises ValueError if it is none."""
+        """Switch a fault on. Raises ValueError if the text is not a fault."""
         self._faults.append(parse(text))
 
     def clear(self) -> None:
         self._faults.clear()
 
-    def listed(self) -> list[dict]:
-        """The faults, and how often each has struck."""
-        return [{"fault": fault.text, "times": fault.done} for fault in self._faults]
+    def status(self) -> list[dict]:
+        """The faults, and how many requests have suffered each."""
+        return [{"fault": fault.text, "times": fault.triggered} for fault in self._faults]
 
-    def strike(self, service: str, path: str = "", connection: bool = False) -> dict[str, Fault]:
-        """Those that strike this request, or this connection, by their kind: counted by that."""
-        if not self._faults:  # the usual case is to cost nothing
+    def trigger(self, service: str, path: str = "", connection: bool = False) -> dict[str, Fault]:
+        """The faults that this request suffers: kind → fault. It counts as one request.
+
+        connection  ask about a new connection instead of a request
+        """
+        if not self._faults:  # the usual case must be fast
             return {}
         return {
             fault.kind: fault
@@ -144,7 +161,7 @@ class Faults:
             and fault.kind != "skew"
             and fault.options.get("path", "") in path
             and CALLS.get(fault.kind, "") in path
-            and self._strikes(fault)
+            and self._is_due(fault)
         }
 
     def skew_s(self, service: str) -> int:
@@ -156,11 +173,12 @@ class Faults:
     def _of(self, service: str) -> Iterator[Fault]:
         return (fault for fault in self._faults if fault.service in (service, "all"))
 
-    def _strikes(self, fault: Fault) -> bool:
-        fault.seen += 1
-        if fault.over or fault.seen <= fault.option("skip"):
+    def _is_due(self, fault: Fault) -> bool:
+        """Count a request that matches a fault → does the request suffer it?"""
+        fault.matched += 1
+        if fault.is_over or fault.matched <= fault.option("skip"):
             return False
         if self._random.random() >= float(fault.options.get("chance", 1)):
             return False
-        fault.done += 1
+        fault.triggered += 1
         return True

@@ -1,7 +1,5 @@
-"""What the simulated services have in common: how a request is taken, answered and recorded."""
+"""The base of the simulated HTTPS services: parse a request, write the response, record both."""
 
-import base64
-import datetime
 import functools
 import json
 import random
@@ -10,63 +8,39 @@ import time
 import urllib.parse
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import formatdate
 
-from cryptography import x509
 from twisted.internet import defer, reactor, task
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import HTTPChannel, Request
 from twisted.web.resource import Resource
 
+from .call import BODY_LIMIT, ApiError, Call, Response, timestamp
 from .faults import Faults
 from .limits import Limits
-from .store.group_commit import Commits
+from .store.group_commit import GroupCommit
 from .store.store import Store
 from .tls import Client, ServerTLS, client_of
-from .transport_faults import mangle
-
-# The largest body that either service takes (IoT Hub: 256 KB).
-BODY = 256 * 1024
-
-
-@dataclass
-class Answer:
-    """A response: a body of None has no body at all, bytes go as they are, the rest as JSON."""
-
-    status: int
-    body: dict | list | bytes | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-class Refusal(Exception):
-    """An error answer with Azure's errorCode.
-
-    retry_after_s  when the call may be repeated; 0: the answer does not say
-    """
-
-    def __init__(self, status: int, code: int, message: str, retry_after_s: int = 0):
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.retry_after_s = retry_after_s
+from .transport_faults import apply_transport_faults
 
 
 class BoundedRequest(server.Request):
-    """A request whose body takes no more room than the largest that a service accepts."""
+    """A request whose body is stored up to the limit of the services, and no further."""
 
-    defaultContentType = None  # type: ignore[assignment]  # an answer without a body has none
+    defaultContentType = None  # type: ignore[assignment]  # a response without a body has no type
 
     def handleContentChunk(self, data: bytes) -> None:
-        room = BODY + 1 - self.content.tell()  # type: ignore[attr-defined]
+        room = BODY_LIMIT + 1 - self.content.tell()  # type: ignore[attr-defined]
         super().handleContentChunk(data[: max(0, room)])
 
 
 class Channel(HTTPChannel):
-    """HTTP/1.1, with an ear for nothing more once it has closed: Twisted's own goes on with what
-    follows a malformed request, and fails at it."""
+    """An HTTP/1.1 connection that ignores everything after it has begun to close.
+
+    Twisted's own reads on after a malformed request, and fails.
+    """
 
     _closing = False
 
@@ -80,8 +54,11 @@ class Channel(HTTPChannel):
 
 
 @dataclass
-class Common:
-    """What all services of a simulator share."""
+class Context:
+    """Shared by all services of a simulator.
+
+    log  a function that takes one or more lines
+    """
 
     store: Store
     faults: Faults
@@ -89,198 +66,152 @@ class Common:
     log: Callable[[str], None]
 
     def __post_init__(self):
-        self.commits = Commits(self.store, self.log)
+        self.commits = GroupCommit(self.store, self.log)
 
 
-@dataclass
-class Call:
-    """A request, taken apart. strikes: the faults that it is to suffer."""
-
-    request: Request
-    method: str
-    path: tuple[str, ...]
-    query: dict[str, str]
-    client: Client
-    request_id: str
-    strikes: dict
-
-    @property
-    def chain(self) -> list[x509.Certificate]:
-        return self.client.chain
-
-    def json(self) -> dict:
-        """The body, a JSON object. Raises Refusal."""
-        try:
-            value = json.loads(self.body() or b"{}")
-        except (ValueError, RecursionError):
-            value = None
-        if not isinstance(value, dict):
-            # Inferred: the code; documented is status 400.
-            raise Refusal(400, 400004, "The request body is not a JSON object.")
-        return value
-
-    def body(self) -> bytes:
-        """The body as it came. Raises Refusal if it is over the limit."""
-        body = self.request.content.read(BODY + 1)  # type: ignore[attr-defined]
-        if len(body) > BODY:
-            raise Refusal(413, 413001, "The request body is too large.")
-        return body
-
-    def header(self, name: str) -> str | None:
-        value = self.request.getHeader(name.encode())  # as text, it would have to be UTF-8
-        return None if value is None else value.decode("latin-1")
-
-
-def timestamp(at: float) -> str:
-    """UTC as DPS writes it: with seven digits behind the second."""
-    moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0Z"
-
-
-def etag() -> str:
-    """An etag as DPS makes them: base64 of a quoted identifier."""
-    return base64.b64encode(f'"{uuid.uuid4()}"'.encode()).decode()
-
-
-@functools.lru_cache(4096)
-def _taken_apart(uri: bytes) -> tuple[str, tuple[str, ...], dict[str, str]]:
-    """The path, its segments, and the parameters of the query, not to be changed: most requests
-    have the same ones."""
-    path, _, query = uri.decode("latin-1").partition("?")
-    segments = tuple(urllib.parse.unquote(part) for part in path.split("/")[1:])
-    return path, segments, dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
-
-
-class Service(Resource):
-    """One simulated service: answer() says what; this takes the request apart and writes it."""
+class HttpService(Resource):
+    """One simulated service. A subclass has respond(), and changes error_response() if needed."""
 
     isLeaf = True
 
-    def __init__(self, name: str, common: Common, tls: ServerTLS):
+    def __init__(self, name: str, context: Context, tls: ServerTLS):
         super().__init__()
         self.name = name
-        self.common = common
-        self.store = common.store
-        self.limits = common.limits
+        self.context = context
+        self.store = context.store
+        self.limits = context.limits
         self.tls = tls
 
-    def answer(self, call: Call) -> Answer:
+    def respond(self, call: Call) -> Response:
+        """Answer a call. Raises ApiError."""
         raise NotImplementedError
 
-    def refused(self, call: Call, refusal: Refusal) -> Answer:
-        """DPS's error answer, which newer hubs give as well."""
+    def error_response(self, call: Call, error: ApiError) -> Response:
+        """An error response as DPS has it. Newer hubs have the same."""
         body = {
-            "errorCode": refusal.code,
+            "errorCode": error.code,
             "trackingId": call.request_id,
-            "message": refusal.message,
+            "message": error.message,
             "timestampUtc": self.timestamp(),
         }
-        return Answer(refusal.status, body)
+        return Response(error.status, body)
 
     def now(self) -> float:
         """The service's clock, in seconds since 1970."""
-        return time.time() + self.common.faults.skew_s(self.name)
+        return time.time() + self.context.faults.skew_s(self.name)
 
     def timestamp(self) -> str:
         return timestamp(self.now())
 
     def render(self, request: Request) -> int:
-        path = _taken_apart(request.uri)[0]
-        strikes = self.common.faults.strike(self.name, path)
+        path = _parse_uri(request.uri)[0]
+        faults = self.context.faults.trigger(self.name, path)
         client = client_of(request.channel.transport.getHandle())  # type: ignore[union-attr]
-        if "slow" in strikes or (self.tls.late and not client.chain):
-            self._late(request, client, strikes).addErrback(self._failed, request)
+        if "slow" in faults or (self.tls.late and not client.chain):
+            self._wait(request, client, faults).addErrback(self._internal_error, request)
         else:
-            self._take(request, client, strikes)
+            self._handle(request, client, faults)
         return server.NOT_DONE_YET
 
     @defer.inlineCallbacks
-    def _late(self, request: Request, client: Client, strikes: dict):
-        """What takes its time before the request is looked at."""
+    def _wait(self, request: Request, client: Client, faults: dict):
+        """Ask for a late certificate, and delay a slow answer, before the request is handled."""
         if not client.chain and self.tls.late == "close":
-            self.common.commits.record(self.name, "", "", 0, (), "no certificate: closed")
+            self.context.commits.record(self.name, "", "", 0, (), "no certificate: closed")
             request.channel.transport.abortConnection()  # type: ignore[union-attr]
             return
         if not client.chain and self.tls.late == "renegotiate":
             try:
-                yield self.tls.ask_now(request)
-            except Exception as refused:
-                why = f"the client refused to be asked late for its certificate: {refused}"
-                self.common.commits.record(self.name, "", "", 0, (), why)
+                yield self.tls.renegotiate(request)
+            except Exception as error:
+                why = f"the client refused to send its certificate late: {error}"
+                self.context.commits.record(self.name, "", "", 0, (), why)
                 return
             client = client_of(request.channel.transport.getHandle())  # type: ignore[union-attr]
-        if late := strikes.get("slow"):
-            yield task.deferLater(reactor, late.number / 1000)  # type: ignore[arg-type]
+        if slow := faults.get("slow"):
+            yield task.deferLater(reactor, slow.number / 1000)  # type: ignore[arg-type]
         if request.channel:
-            self._take(request, client, strikes)
+            self._handle(request, client, faults)
 
-    def _take(self, request: Request, client: Client, strikes: dict) -> None:
-        mangle(request, strikes)
-        path, segments, query = _taken_apart(request.uri)
+    def _handle(self, request: Request, client: Client, faults: dict) -> None:
+        """Handle a request. The response is written after the commit."""
+        apply_transport_faults(request, faults)
+        path, segments, query = _parse_uri(request.uri)
         call = Call(
             request,
             request.method.decode("latin-1"),
             segments,
             query,
             client,
-            str(uuid.UUID(int=random.getrandbits(128), version=4)),  # noqa: S311  no secret
-            strikes,
+            str(uuid.UUID(int=random.getrandbits(128), version=4)),  # noqa: S311  not a secret
+            faults,
         )
-        commits = self.common.commits
+        commits = self.context.commits
         commits.begin()
-        error = ""
+        text = ""
         try:
-            answer = self._struck(call) or self.answer(call)
-        except Refusal as refusal:
-            answer = self.refused(call, refusal)
-            if refusal.retry_after_s:
-                answer.headers["retry-after"] = str(refusal.retry_after_s)
-            error = f"{refusal.code} {refusal.message}"
+            response = self._fault_response(call) or self.respond(call)
+        except ApiError as error:
+            response = self.error_response(call, error)
+            if error.retry_after_s:
+                response.headers["retry-after"] = str(error.retry_after_s)
+            text = f"{error.code} {error.message}"
         except Exception:
-            self._failed(Failure(), request)
+            self._internal_error(Failure(), request)
             return
-        commits.record(self.name, call.method, path, answer.status, client.names, error)
+        commits.record(self.name, call.method, path, response.status, client.names, text)
         commits.then(
-            lambda: self._write(request, call, answer),
-            lambda failure: self._failed(failure, request),
+            lambda: self._write(request, call, response),
+            lambda failure: self._internal_error(failure, request),
         )
 
-    def _struck(self, call: Call) -> Answer | None:
-        """What a fault answers in the service's place. Raises Refusal."""
-        if fault := call.strikes.get("redirect"):
-            return Answer(307, None, {"location": fault.value})
-        if fault := call.strikes.get("status"):
+    def _fault_response(self, call: Call) -> Response | None:
+        """The response of a fault, if one replaces the service's own. Raises ApiError."""
+        if fault := call.faults.get("redirect"):
+            return Response(307, None, {"location": fault.value})
+        if fault := call.faults.get("status"):
             code = fault.option("code", fault.number * 1000 + 1)
             retry_after_s = fault.option("retry-after")
-            raise Refusal(fault.number, code, "A fault on request.", retry_after_s)
+            raise ApiError(fault.number, code, "A fault on request.", retry_after_s)
         return None
 
-    def _write(self, request: Request, call: Call, answer: Answer) -> None:
-        if not request.channel:  # the client has left
+    def _write(self, request: Request, call: Call, response: Response) -> None:
+        if not request.channel:  # the client has gone
             return
-        request.setResponseCode(answer.status)
-        if "server" not in answer.headers:
+        request.setResponseCode(response.status)
+        if "server" not in response.headers:
             request.responseHeaders.removeHeader("server")  # Twisted's own
-        if self.common.faults.skew_s(self.name):
+        if self.context.faults.skew_s(self.name):
             request.setHeader("date", formatdate(self.now(), usegmt=True))
         request.setHeader("x-ms-request-id", call.request_id)
-        for name, value in answer.headers.items():
+        for name, value in response.headers.items():
             request.setHeader(name, value)
-        if answer.body is None:
+        if response.body is None:
             request.setHeader("content-length", "0")
-        elif isinstance(answer.body, bytes):
-            request.setHeader("content-length", str(len(answer.body)))
-            request.write(answer.body)
+        elif isinstance(response.body, bytes):
+            request.setHeader("content-length", str(len(response.body)))
+            request.write(response.body)
         else:
-            # No Content-Length, so Twisted sends it chunked, as DPS does.
+            # Without Content-Length, Twisted sends it chunked, as DPS does.
             request.setHeader("content-type", "application/json; charset=utf-8")
             if request.method != b"HEAD":
-                request.write(json.dumps(answer.body, separators=(",", ":")).encode())
+                request.write(json.dumps(response.body, separators=(",", ":")).encode())
         request.finish()
 
-    def _failed(self, failure: Failure, request: Request) -> None:
-        """A fault of the simulator itself: shown with its traceback, and answered with 500."""
+    def _internal_error(self, failure: Failure, request: Request) -> None:
+        """A bug of the simulator's own: print its traceback, and answer with 500."""
         failure.printTraceback(file=sys.stderr)
         if not request.startedWriting and request.channel:
             request.setResponseCode(500)
             request.finish()
+
+
+@functools.lru_cache(4096)
+def _parse_uri(uri: bytes) -> tuple[str, tuple[str, ...], dict[str, str]]:
+    """The path, its segments, and the query's parameters. They are cached, so do not change them.
+
+    Most requests have the same ones.
+    """
+    path, _, query = uri.decode("latin-1").partition("?")
+    segments = tuple(urllib.parse.unquote(part) for part in path.split("/")[1:])
+    return path, segments, dict(urllib.parse.parse_qsl(query, keep_blank_values=True))

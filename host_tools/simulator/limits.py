@@ -1,7 +1,7 @@
-"""The service's limits: so many calls in so many seconds.
+"""The service's limits: how many calls in how many seconds.
 
-Source: Azure documentation, "Azure IoT Hub Device Provisioning Service limits" and "IoT Hub quotas
-and throttling" (its S1 tier). Inferred: that a limit counts over a window that slides.
+Sources: "Azure IoT Hub Device Provisioning Service limits" and "IoT Hub quotas and throttling", S1
+tier (Azure documentation). Inferred: that a limit counts over a sliding window.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 
 class Limit:
-    """At most count calls within per_s seconds, for each key apart.
+    """At most count calls within per_s seconds, separately for each key.
 
     clock  a function that returns seconds
     """
@@ -24,7 +24,7 @@ class Limit:
         self._swept = clock()
 
     def wait_s(self, key: str = "") -> int:
-        """Count a call → 0 if it may pass, else the whole seconds until the next one may."""
+        """Count a call → 0 if it is allowed, else the whole seconds until the next one is."""
         now = self._clock()
         self._sweep(now)
         calls = self._calls.setdefault(key, deque())
@@ -36,7 +36,7 @@ class Limit:
         return 0
 
     def _sweep(self, now: float) -> None:
-        """Forget, once in a window, the keys that nobody has used in it."""
+        """Once in each window, delete the keys that had no call in it."""
         if now - self._swept > self.per_s:
             self._swept = now
             old = [key for key, calls in self._calls.items() if calls[-1] <= now - self.per_s]
@@ -45,16 +45,16 @@ class Limit:
 
 
 class Limits:
-    """All limits of one DPS instance and its hubs; none is kept if they are not in force."""
+    """All limits of a DPS instance and its hubs. in_force: False switches all of them off."""
 
     def __init__(self, in_force: bool = True):
         self.in_force = in_force
         self.registrations = Limit(1000, 60)
         self.service_calls = Limit(1000, 60)
         self.polls = Limit(5, 10)
-        # 100 in a second is what is sustained. Inferred: how long more is let through before.
+        # 100 a second is the sustained rate. Inferred: how long a burst is allowed.
         self.messages = Limit(100 * 60, 60)
 
     def wait_s(self, limit: Limit, key: str = "") -> int:
-        """Count a call → 0 if it may pass, else the seconds until the next one may."""
+        """Count a call → 0 if it is allowed, else the whole seconds until the next one is."""
         return limit.wait_s(key) if self.in_force else 0

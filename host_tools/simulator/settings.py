@@ -1,15 +1,19 @@
-"""What a simulator can be told when it starts; without Twisted, which takes its time to load."""
+"""The settings of a simulator. This module imports no Twisted, which takes long to load."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 # The two documented bodies of a hub's errors.
-ERRORS = ("legacy", "new")
+ERROR_BODIES = ("legacy", "new")
 
 
 @dataclass
 class Settings:
-    """What `microdps simulate` is given."""
+    """The options of `microdps simulate`.
+
+    late  what the hubs do about a request without a certificate: "", "renegotiate", "close" or
+          "unauthorized", as tls.ServerTLS describes
+    """
 
     state: Path
     host: str = "localhost"

@@ -1,7 +1,7 @@
-"""TLS as DPS and IoT Hub do it: TLS 1.2, any client certificate is let in and judged afterwards.
+"""TLS as DPS and IoT Hub use it: TLS 1.2, every client certificate is accepted, and judged later.
 
-Python's ssl module cannot let in a certificate that it does not trust; pyOpenSSL can, and hands
-over the chain that the client sent.
+Python's ssl module cannot accept a certificate that it does not trust. pyOpenSSL can, and returns
+the chain that the client sent.
 """
 
 from collections.abc import Callable
@@ -38,21 +38,24 @@ def _accept_any(connection, cert, number, depth, ok) -> bool:
 class ServerTLS:
     """Makes the TLS side of a server's connections.
 
-    server  its certificate and key
-    late    "", or what becomes of a request without a certificate, which is not asked for in the
-            handshake: "renegotiate" (inferred: what IoT Hub does on port 443, by the evidence of
-            azure-iot-sdk-c#694 and curl#5839), "close", "unauthorized"
-    wrong   a function that returns a wrong certificate and its key for a connection that is to get
-            one, None for all others
+    server             its certificate and key
+    late               "": ask for the client certificate in the handshake. Otherwise do not, and
+                       treat a request without a certificate like this: "renegotiate" (inferred:
+                       what IoT Hub does on port 443, by the evidence of azure-iot-sdk-c#694 and
+                       curl#5839), "close", "unauthorized"
+    wrong_certificate  a function that is called for each connection: returns None, or another
+                       certificate and key for this connection
     """
 
-    def __init__(self, server: CertAndKey, late: str = "", wrong: Callable = lambda: None):
+    def __init__(
+        self, server: CertAndKey, late: str = "", wrong_certificate: Callable = lambda: None
+    ):
         self.late = late
-        self._wrong = wrong
-        self._context = self._made(server)
-        self._asked: dict[SSL.Connection, defer.Deferred] = {}
+        self._wrong_certificate = wrong_certificate
+        self._context = self._make_context(server)
+        self._renegotiating: dict[SSL.Connection, defer.Deferred] = {}
 
-    def _made(self, server: CertAndKey) -> SSL.Context:
+    def _make_context(self, server: CertAndKey) -> SSL.Context:
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_max_proto_version(SSL.TLS1_2_VERSION)
@@ -66,34 +69,35 @@ class ServerTLS:
         return context
 
     def serverConnectionForTLS(self, protocol) -> SSL.Connection:
-        wrong = self._wrong()
-        return SSL.Connection(self._made(wrong) if wrong else self._context, None)
+        wrong = self._wrong_certificate()
+        return SSL.Connection(self._make_context(wrong) if wrong else self._context, None)
 
-    def ask_now(self, request: Request) -> defer.Deferred:
-        """Ask for the client's certificate by renegotiation → fires when that handshake is done.
+    def renegotiate(self, request: Request) -> defer.Deferred:
+        """Ask for the client certificate by renegotiation.
 
-        OpenSSL breaks the connection off if the client refuses; the Deferred then fails.
+        The Deferred fires when that handshake is done. If the client refuses, OpenSSL closes the
+        connection, and the Deferred fails.
         """
         transport: Any = request.channel.transport
         connection = transport.getHandle()
         done: defer.Deferred = defer.Deferred()
 
         def lost(reason):
-            if self._asked.pop(connection, None):
+            if self._renegotiating.pop(connection, None):
                 done.errback(reason)
 
         request.notifyFinish().addErrback(lost)
         connection.set_verify(SSL.VERIFY_PEER, _accept_any)
         connection.renegotiate()
         connection.do_handshake()  # writes the HelloRequest, and reports that as a handshake done
-        self._asked[connection] = done
-        transport._flushSendBIO()  # nothing in Twisted's public interface does that
+        self._renegotiating[connection] = done
+        transport._flushSendBIO()  # Twisted has no public method for this
         return done
 
     def _handshake_done(self, connection: SSL.Connection, where: int, ret: int) -> None:
-        if where & SSL.SSL_CB_HANDSHAKE_DONE and connection in self._asked:
-            # Later, for this is called from within OpenSSL.
-            done = self._asked.pop(connection)
+        if where & SSL.SSL_CB_HANDSHAKE_DONE and connection in self._renegotiating:
+            # Not now, because OpenSSL is calling us.
+            done = self._renegotiating.pop(connection)
             reactor.callLater(0, done.callback, None)  # type: ignore
 
 
@@ -103,14 +107,14 @@ def thumbprint(cert: x509.Certificate) -> str:
 
 @dataclass
 class Client:
-    """Who is at the other end of a connection.
+    """The client at the other end of a connection.
 
-    chain   the certificates that it sent, leaf first; empty if it sent none
-    judged  what attestation.py keeps of its judgement
+    chain     the certificates that it sent, leaf first; empty if it sent none
+    attested  the last result of attestation.py, kept by that module
     """
 
     chain: list[x509.Certificate]
-    judged: tuple = ()
+    attested: tuple = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Answers that come in pieces, or not to their end: faults of the transport."""
+"""Transport faults: answers that come in pieces, or that break off."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from twisted.internet import reactor
 from twisted.web.http import Request
 
 
-class Mangled:
-    """Stands between an HTTP channel and its transport, and lets an answer through badly.
+class FaultyTransport:
+    """Stands between an HTTP channel and its transport, and sends an answer with faults.
 
-    drop     after so many bytes the connection breaks off, without TLS's close; None: never
-    split    size of the pieces, each in a TLS record of its own; None: as they come
-    every_s  time between two pieces
+    drop     close the connection after this many bytes, without TLS's close; None: never
+    split    send pieces of this size, each in a TLS record of its own; None: as they come
+    every_s  seconds between two pieces
     """
 
     def __init__(self, transport: Any, drop: int | None, split: int | None, every_s: float):
@@ -20,30 +20,35 @@ class Mangled:
         self._split = split
         self._every_s = every_s
         self._pending = b""
-        self._sending = False
+        self._scheduled = False
         self._closing = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    @property
+    def original(self) -> Any:
+        """The transport without faults."""
+        return self._transport
+
     def write(self, data: bytes) -> None:
         self._pending += data
-        self._go_on()
+        self._schedule()
 
     def writeSequence(self, pieces: list[bytes]) -> None:
         self.write(b"".join(pieces))
 
     def loseConnection(self) -> None:
         self._closing = True
-        self._go_on()
+        self._schedule()
 
-    def _go_on(self) -> None:
-        if not self._sending:
-            self._sending = True
-            reactor.callLater(0, self._piece)  # type: ignore
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            reactor.callLater(0, self._send_piece)  # type: ignore
 
-    def _piece(self) -> None:
-        self._sending = False
+    def _send_piece(self) -> None:
+        self._scheduled = False
         if self._left == 0:
             self._transport.transport.loseConnection()
             return
@@ -54,20 +59,20 @@ class Mangled:
         piece, self._pending = self._pending[:size], self._pending[size:]
         self._transport.write(piece)
         if self._pending or self._left == 0:
-            self._sending = True
-            reactor.callLater(self._every_s, self._piece)  # type: ignore
+            self._scheduled = True
+            reactor.callLater(self._every_s, self._send_piece)  # type: ignore
         elif self._closing:
             self._transport.loseConnection()
 
 
-def mangle(request: Request, strikes: dict) -> None:
-    """Let the answer to a request suffer the faults drop and split, if they strike it."""
+def apply_transport_faults(request: Request, faults: dict) -> None:
+    """Apply the faults "drop" and "split" to the answer of a request, if they are among these."""
     channel: Any = request.channel
-    if isinstance(channel.transport, Mangled):  # the answer before this one was whole
-        channel.transport = channel.transport._transport
-    drop, split = strikes.get("drop"), strikes.get("split")
+    if isinstance(channel.transport, FaultyTransport):  # from the answer before this one
+        channel.transport = channel.transport.original
+    drop, split = faults.get("drop"), faults.get("split")
     if drop or split:
-        channel.transport = Mangled(
+        channel.transport = FaultyTransport(
             channel.transport,
             drop.number if drop else None,
             split.number if split else None,

@@ -1,54 +1,13 @@
-"""microdps simulate: run DPS and an IoT hub on this machine."""
+"""microdps simulate."""
 
 import argparse
-import contextlib
-import os
-import sys
 from pathlib import Path
 
 from microdps.http import split_host
 
 from .faults import KINDS, OPTIONS, SERVICES, parse
-from .settings import ERRORS, Settings
-
-
-def simulate(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Prints one `ready` line, then a line for each request."""
-    # Not before it is needed: importing the reactor takes its time, and installs signal handlers.
-    from twisted.internet import reactor
-
-    from .server import start
-
-    _raise_file_limit()
-    running = start(settings, _say)
-    _say(f"service API: {running.connection_string}")
-    hubs = " ".join(f"hub=https://{hub}" for hub in running.hubs)
-    ready = (
-        f"ready dps=https://{running.dps} {hubs} page={running.page}"
-        f" id_scope={running.id_scope} root={running.root}"
-    )
-    # Not before the signal handlers are there: whoever reads the line may send a signal at once.
-    reactor.callWhenRunning(_say, ready)  # type: ignore
-    reactor.run()  # type: ignore
-
-
-def _raise_file_limit() -> None:
-    """As many open connections as the system allows."""
-    try:
-        import resource
-    except ImportError:  # Windows, which has no such limit
-        return
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with contextlib.suppress(ValueError, OSError):  # then it stays as it is
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _say(line: str) -> None:
-    """Print a line; whoever read our output may have left, which is no reason to stop serving."""
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+from .run import simulate
+from .settings import ERROR_BODIES, Settings
 
 
 def add_simulate_parser(verbs) -> None:
@@ -62,8 +21,7 @@ def add_simulate_parser(verbs) -> None:
         "--state",
         type=Path,
         default=Path(".simulator"),
-        help="folder for what it keeps, its root certificate and connection string among it"
-        " (%(default)s)",
+        help="folder for its state, its root certificate and its connection string (%(default)s)",
     )
     verb.add_argument(
         "--id-scope", type=_id_scope, help="of the simulated DPS (made at the first start)"
@@ -75,26 +33,36 @@ def add_simulate_parser(verbs) -> None:
         help="name or IP address of this machine that a board on the desk can reach; without it"
         " nothing listens beyond loopback (%(default)s)",
     )
+    _add_ports(verb)
+    _add_behaviour(verb)
+    _add_faults(verb)
+    verb.set_defaults(function=_simulate)
+
+
+def _add_ports(verb) -> None:
     verb.add_argument("--dps-port", type=_port, default=8443, help="0: any (%(default)s)")
     verb.add_argument(
         "--hub-port",
         type=_port,
         default=8444,
-        help="0: any; its MQTT is on the next one (%(default)s)",
+        help="0: any; its MQTT is on the next port (%(default)s)",
     )
     verb.add_argument(
         "--hubs",
         type=_count,
         default=1,
         metavar="N",
-        help="how many linked hubs, on every second port from the first one's on (%(default)s)",
+        help="number of linked hubs, on every second port after the first (%(default)s)",
     )
     verb.add_argument(
         "--page-port",
         type=_port,
         default=8442,
-        help="of the page to look at, on loopback only; 0: any (%(default)s)",
+        help="of the web page, on loopback only; 0: any (%(default)s)",
     )
+
+
+def _add_behaviour(verb) -> None:
     verb.add_argument(
         "--hub-certificate",
         choices=("handshake", "renegotiate", "close", "unauthorized"),
@@ -108,7 +76,7 @@ def add_simulate_parser(verbs) -> None:
         type=int,
         default=3,
         metavar="S",
-        help="what DPS asks devices to wait (%(default)s)",
+        help="how long DPS asks devices to wait (%(default)s)",
     )
     verb.add_argument(
         "--assign-after",
@@ -119,33 +87,35 @@ def add_simulate_parser(verbs) -> None:
     )
     verb.add_argument(
         "--hub-errors",
-        choices=ERRORS,
+        choices=ERROR_BODIES,
         default="legacy",
         help="which of the two documented bodies a hub's errors have (%(default)s)",
     )
     verb.add_argument(
         "--no-limits",
         action="store_true",
-        help="let more through than the service would: 1,000 registrations a minute, 5 polls of a"
-        " device in 10 s, 100 messages a second for a minute",
+        help="switch off the service's limits: 1,000 registrations a minute, 5 polls of a device"
+        " in 10 s, 100 messages a second for a minute",
     )
+
+
+def _add_faults(verb) -> None:
     verb.add_argument(
         "--fault",
         type=_fault,
         action="append",
         default=[],
         metavar="FAULT",
-        help="something that goes wrong; may be given more than once (--help-faults)",
+        help="a fault to play; may be given more than once (--help-faults)",
     )
     verb.add_argument(
-        "--seed", type=int, default=0, help="of what faults leave to chance (%(default)s)"
+        "--seed", type=int, default=0, help="of the random generator for faults (%(default)s)"
     )
     verb.add_argument("--help-faults", action=FaultsHelp, nargs=0, help="list the faults, and end")
-    verb.set_defaults(function=_run)
 
 
 class FaultsHelp(argparse.Action):
-    """Prints what --fault takes."""
+    """Prints the help for --fault."""
 
     def __call__(self, parser, *_):
         print(faults_help())
@@ -153,14 +123,14 @@ class FaultsHelp(argparse.Action):
 
 
 def faults_help() -> str:
-    """What --fault takes."""
+    """The help for --fault."""
     lines = [f"A fault is SERVICE:KIND[=VALUE][,OPTION=VALUE]…, SERVICE is {', '.join(SERVICES)}."]
     for kind, (value, text) in KINDS.items():
         name = f"{kind}={value.upper()}" if value.islower() else f"{kind}={value}".rstrip("=")
         lines.append(f"  {name:<32} {text}")
     lines.append(
-        f"Options of all: {', '.join(OPTIONS)}.\n  times=N: at most so often; skip=N: not the"
-        " first N; chance=P: from 0 to 1;\n  path=TEXT: only where the path has it."
+        f"Options of all: {', '.join(OPTIONS)}.\n  times=N: at most N times; skip=N: not the first"
+        " N calls; chance=P: from 0 to 1;\n  path=TEXT: only if the path contains it."
     )
     lines.append("example: microdps simulate --fault dps:status=429,retry-after=5,times=2")
     return "\n".join(lines)
@@ -203,7 +173,7 @@ def _id_scope(text: str) -> str:
     return text
 
 
-def _run(args: argparse.Namespace) -> None:
+def _simulate(args: argparse.Namespace) -> None:
     simulate(
         Settings(
             state=args.state,

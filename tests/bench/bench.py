@@ -23,7 +23,7 @@ from microdps_tools.certs.certificate_folder import device_files
 from microdps_tools.certs.making import issue
 from microdps_tools.device.config import write_identity
 from microdps_tools.files import write_files
-from microdps_tools.simulator.hub import mqtt
+from microdps_tools.simulator.hub import mqtt_packets
 
 MESSAGES = 100
 PROGRAMS = CHECKOUT / "tests" / "bench" / "clients"
@@ -193,14 +193,14 @@ def http(respond):
 
 def take_mqtt(data: bytes):
     """The same for MQTT."""
-    found = mqtt.split(data)
+    found = mqtt_packets.split(data)
     if not found:
         return None
     kind, _, body, rest = found
-    if kind == mqtt.Kind.CONNECT:
-        return mqtt.packet(mqtt.Kind.CONNACK, b"\0\0"), rest, False
+    if kind == mqtt_packets.Kind.CONNECT:
+        return mqtt_packets.packet(mqtt_packets.Kind.CONNACK, b"\0\0"), rest, False
     topic = int.from_bytes(body[:2])
-    return mqtt.packet(mqtt.Kind.PUBACK, body[2 + topic : 4 + topic]), rest, False
+    return mqtt_packets.packet(mqtt_packets.Kind.PUBACK, body[2 + topic : 4 + topic]), rest, False
 
 
 def content_length(head: bytes) -> int:

@@ -25,6 +25,7 @@ from conftest import enrolled, start_simulator
 from microdps_tools import CHECKOUT
 from microdps_tools.certs import encoding
 from microdps_tools.files import write_files
+from microdps_tools.simulator.server_certificate import server_certificate
 from microdps_tools.simulator.store.store import Store
 
 # Each is measured for so long, so often.
@@ -159,7 +160,7 @@ from pathlib import Path
 from twisted.internet import reactor
 from twisted.web.resource import Resource
 from twisted.web.server import Site
-from microdps_tools.certs import making as certs
+from microdps_tools.certs.reading import load_cert_and_key
 from microdps_tools.simulator.tls import ServerTLS
 
 class Bare(Resource):
@@ -169,7 +170,7 @@ class Bare(Resource):
         request.setResponseCode(204)
         return b""
 
-tls = ServerTLS(certs.load_pair(*map(Path, sys.argv[1:])))
+tls = ServerTLS(load_cert_and_key(*map(Path, sys.argv[1:])))
 port = reactor.listenSSL(0, Site(Bare()), tls, interface="127.0.0.1")
 print(port.getHost().port, flush=True)
 reactor.run()
@@ -179,9 +180,8 @@ reactor.run()
 @contextlib.contextmanager
 def bare(state: Path):
     """A resource that answers 204, behind the same TLS → its host."""
-    from microdps_tools.simulator.server import server_identity
 
-    pair = server_identity(state, "localhost")
+    pair = server_certificate(state, "localhost")
     folder = state / "bare"
     write_files(folder, encoding.pem_files("bare", pair))
     command = [sys.executable, "-c", BARE, folder / "bare.cert.pem", folder / "bare.key.pem"]
@@ -203,13 +203,13 @@ def look_up(folder: Path, count: int) -> float:
         store.begin()
         for number in range(count):
             name = f"device-{number}"
-            store.put_enrollment("individual", name, {"n": number}, [f"{number:064}"])
+            store.enrollments.put("individual", name, {"n": number}, [f"{number:064}"])
         store.commit()
         marks = [f"{number * 7919 % count:064}" for number in range(1000)]
 
         def look() -> None:
             for mark in marks:
-                store.enrollment(*store.enrolled(mark))
+                store.enrollments.get(*store.enrollments.with_certificate(mark))
 
         return min(timeit.repeat(look, number=1, repeat=5)) / len(marks)
 

@@ -50,7 +50,7 @@ class Device:
     def messages(self, device_id: str | None = None) -> list[tuple]:
         """Properties and body of what the hub has accepted for this device."""
         with contextlib.closing(Store(self.simulator.state)) as store:
-            return [m[2:] for m in store.messages() if m[1] == (device_id or self.name)]
+            return [m[2:] for m in store.messages.all() if m[1] == (device_id or self.name)]
 
     def _ask(self, method, host, path, **given):
         given.setdefault("cert", self.cert)

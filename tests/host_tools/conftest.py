@@ -7,7 +7,7 @@ import requests
 
 from microdps_tools.__main__ import main
 from microdps_tools.enroll import connection_string, sas
-from microdps_tools.simulator.dps.service_api import KEY_NAME
+from microdps_tools.simulator.dps.authorization import KEY_NAME
 
 TIMEOUT_S = 20
 

@@ -1,16 +1,16 @@
-"""Which hub a device is assigned to, and what becomes of it when it registers again.
+"""Allocation: which hub a device gets, and what happens when it registers again.
 
-Sources: Azure documentation, "How to use allocation policies to provision devices across IoT
-hubs", "IoT Hub Device reprovisioning concepts"; REST reference for the texts of the substatus.
+Sources: "How to use allocation policies to provision devices across IoT hubs", "IoT Hub Device
+reprovisioning concepts" (Azure documentation); the REST reference for the texts of the substatus.
 """
 
 import hashlib
 
-# geoLatency: all simulated hubs are equally near, so the first one serves.
+# geoLatency: all simulated hubs are equally near, so the first one is chosen.
 POLICIES = ("hashed", "geoLatency", "static")
 
 
-def choose(enrollment: dict, registration_id: str, linked: list[str]) -> str | None:
+def choose_hub(enrollment: dict, registration_id: str, linked: list[str]) -> str | None:
     """The hub that an enrollment's policy chooses among the linked ones; None if it allows none.
 
     Inferred: that a hash of the registration ID spreads the devices.
@@ -29,14 +29,14 @@ def choose(enrollment: dict, registration_id: str, linked: list[str]) -> str | N
 def reprovision(
     enrollment: dict, chosen: str, before: dict, initial: str | None, linked: list[str]
 ) -> tuple[str, str]:
-    """The hub that a device gets, and the substatus that tells why.
+    """The hub that a device gets, and the substatus.
 
-    chosen   by the policy
-    before   the state of the last registration; empty: there is none
-    initial  the hub of the first one
+    chosen   the hub that the policy chooses
+    before   state of the last registration; empty if there is none
+    initial  the hub of the first registration
 
-    Inferred: a device that stays where it is keeps its substatus, and one that returns to the hub
-    it was first assigned to is the one that is "reprovisioned to a previously assigned IoT hub".
+    Inferred: a device that stays on its hub keeps its substatus. A device that returns to its
+    first hub is "reprovisioned to a previously assigned IoT hub".
     """
     old = before.get("assignedHub")
     if not old:

@@ -1,11 +1,13 @@
-"""CA certificates of the simulated DPS, as Azure Resource Manager manages them.
+"""CA certificates of DPS, as Azure Resource Manager manages them.
 
-An uploaded CA certificate counts only once it is verified: on the word of the uploader, or by
-proof of possession, a certificate for the verification code that the CA's key has signed.
+An uploaded CA certificate counts only after it has been verified. The uploader can mark it as
+verified, or prove possession: with a certificate for the verification code that the CA's key has
+signed.
 
 Sources: Azure REST reference (Microsoft.Devices/provisioningServices/certificates, 2022-12-12),
-"Verify X.509 CA certificates with DPS". On the real service this is management.azure.com, with a
-token of Microsoft Entra; here the token is the key of the service's connection string.
+"Verify X.509 CA certificates with DPS" (Azure documentation). The real service is at
+management.azure.com, and takes a token of Microsoft Entra. Here the token is the key of the
+service's connection string.
 """
 
 import base64
@@ -17,10 +19,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ...certs.reading import common_name, extension, signed_by
-from ..http_service import Answer, Call, Refusal, Service, etag
+from ...certs.reading import common_name, is_ca, signed_by
+from ..call import ApiError, Call, Response, new_etag
+from ..http_service import HttpService
+from ..store.enrollments import ca_key
 from ..tls import thumbprint
-from .service_api import matched, read_certificate
+from .certificates import read_certificate
+from .if_match import check_if_match
 
 VERSIONS = (
     "2017-11-15",
@@ -36,18 +41,14 @@ VERSIONS = (
 )
 
 # The most CA certificates of an instance ("Azure IoT Hub Device Provisioning Service limits").
-MOST = 25
+CA_LIMIT = 25
 
 
-def answer(service: Service, call: Call) -> Answer:
-    """Answer a call of the management API. Raises Refusal."""
-    scheme, _, token = (call.header("authorization") or "").partition(" ")
-    if scheme != "Bearer" or not hmac.compare_digest(
-        token.encode(), service.store.service_key.encode()
-    ):
-        raise Refusal(401, 401000, "The access token is invalid.")
+def respond(service: HttpService, call: Call) -> Response:
+    """Answer a call of the management API. Raises ApiError."""
+    _authorize(service, call)
     if call.query.get("api-version") not in VERSIONS:
-        raise Refusal(400, 400000, "The api-version is not supported.")
+        raise ApiError(400, 400000, "The api-version is not supported.")
     match call.path:
         case [
             "subscriptions",
@@ -63,48 +64,50 @@ def answer(service: Service, call: Call) -> Answer:
         ]:
             pass
         case _:
-            raise Refusal(404, 404000, "The resource is not found.")
+            raise ApiError(404, 404000, "The resource is not found.")
     match call.method, rest:
         case "GET", []:
-            return Answer(200, {"value": service.store.authorities()})
+            return Response(200, {"value": service.store.ca_certificates.all()})
         case "GET", [name]:
-            return Answer(200, _kept(service, name))
+            return Response(200, _record(service, name))
         case "PUT", [name]:
             return _upload(service, call, name)
         case "DELETE", [name]:
             return _delete(service, call, name)
         case "POST", [name, "generateVerificationCode"]:
-            return _code(service, call, name)
+            return _generate_verification_code(service, call, name)
         case "POST", [name, "verify"]:
             return _verify(service, call, name)
         case _, [] | [_] | [_, "generateVerificationCode" | "verify"]:
-            raise Refusal(405, 405000, "The method is not allowed.")
-    raise Refusal(404, 404000, "The resource is not found.")
+            raise ApiError(405, 405000, "The method is not allowed.")
+    raise ApiError(404, 404000, "The resource is not found.")
 
 
-def _upload(service: Service, call: Call, name: str) -> Answer:
-    store = service.store
-    before = store.authority(name)
+def _authorize(service: HttpService, call: Call) -> None:
+    scheme, _, token = (call.header("authorization") or "").partition(" ")
+    key = service.store.service_key.encode()
+    if scheme != "Bearer" or not hmac.compare_digest(token.encode(), key):
+        raise ApiError(401, 401000, "The access token is invalid.")
+
+
+def _upload(service: HttpService, call: Call, name: str) -> Response:
+    certificates = service.store.ca_certificates
+    before = certificates.get(name)
     if before:
-        matched(call, before)
-    elif len(store.authorities()) >= MOST:
-        raise Refusal(400, 400000, f"There are {MOST} CA certificates already: the limit.")
+        check_if_match(call, before)
+    elif len(certificates.all()) >= CA_LIMIT:
+        raise ApiError(400, 400000, f"There are {CA_LIMIT} CA certificates already: the limit.")
     properties = call.json().get("properties")
     if not isinstance(properties, dict):
-        raise Refusal(400, 400000, "properties is missing.")
+        raise ApiError(400, 400000, "properties is missing.")
     cert = _certificate(properties)
     verified = properties.get("isVerified", False)
     if not isinstance(verified, bool):
-        raise Refusal(400, 400000, "isVerified is neither true nor false.")
-    try:
-        constraints = extension(cert, x509.BasicConstraints)
-    except ValueError as error:
-        raise Refusal(400, 400000, "The certificate cannot be read.") from error
-    if constraints is None or not constraints.ca:
-        raise Refusal(400, 400000, "The certificate is not a CA's.")
-    owner = store.authority_of(thumbprint(cert))
+        raise ApiError(400, 400000, "isVerified is neither true nor false.")
+    _check_is_ca(cert)
+    owner = certificates.with_thumbprint(thumbprint(cert))
     if owner and owner[0] != name.lower():
-        raise Refusal(409, 409000, "The certificate is there under another name.")
+        raise ApiError(409, 409000, "The certificate is there under another name.")
     now = formatdate(service.now(), usegmt=True)
     record = {
         "id": "/".join(["", *call.path]),
@@ -122,31 +125,40 @@ def _upload(service: Service, call: Call, name: str) -> Answer:
     return _keep(service, name, cert, record)
 
 
-def _delete(service: Service, call: Call, name: str) -> Answer:
-    matched(call, _kept(service, name))
-    if service.store.enrolled(service.store.ca_mark(name)):
-        raise Refusal(409, 409000, "An enrollment group refers to the certificate.")
-    service.store.delete_authority(name)
-    return Answer(204)
+def _check_is_ca(cert: x509.Certificate) -> None:
+    try:
+        ca = is_ca(cert)
+    except ValueError as error:
+        raise ApiError(400, 400000, "The certificate cannot be read.") from error
+    if not ca:
+        raise ApiError(400, 400000, "The certificate is not a CA's.")
 
 
-def _code(service: Service, call: Call, name: str) -> Answer:
-    record = _kept(service, name)
-    matched(call, record)
+def _delete(service: HttpService, call: Call, name: str) -> Response:
+    check_if_match(call, _record(service, name))
+    if service.store.enrollments.with_certificate(ca_key(name)):
+        raise ApiError(409, 409000, "An enrollment group refers to the certificate.")
+    service.store.ca_certificates.delete(name)
+    return Response(204)
+
+
+def _generate_verification_code(service: HttpService, call: Call, name: str) -> Response:
+    record = _record(service, name)
+    check_if_match(call, record)
     record["properties"]["verificationCode"] = secrets.token_hex(24).upper()
     return _keep(service, name, _certificate(record["properties"]), record)
 
 
-def _verify(service: Service, call: Call, name: str) -> Answer:
-    record = _kept(service, name)
-    matched(call, record)
+def _verify(service: HttpService, call: Call, name: str) -> Response:
+    record = _record(service, name)
+    check_if_match(call, record)
     code = record["properties"].pop("verificationCode", None)
     if code is None:
-        raise Refusal(400, 400000, "There is no verification code: generate one first.")
+        raise ApiError(400, 400000, "There is no verification code: generate one first.")
     proof = _certificate(call.json())
     cert = _certificate(record["properties"])
     if common_name(proof) != code or not signed_by(proof, cert):
-        raise Refusal(
+        raise ApiError(
             400,
             400000,
             "The certificate does not prove possession: its common name must be the verification"
@@ -156,25 +168,25 @@ def _verify(service: Service, call: Call, name: str) -> Answer:
     return _keep(service, name, cert, record)
 
 
-def _kept(service: Service, name: str) -> dict:
-    record = service.store.authority(name)
+def _record(service: HttpService, name: str) -> dict:
+    record = service.store.ca_certificates.get(name)
     if record is None:
-        raise Refusal(404, 404000, "The certificate is not found.")
+        raise ApiError(404, 404000, "The certificate is not found.")
     return record
 
 
-def _keep(service: Service, name: str, cert: x509.Certificate, record: dict) -> Answer:
-    record["etag"] = etag()
+def _keep(service: HttpService, name: str, cert: x509.Certificate, record: dict) -> Response:
+    record["etag"] = new_etag()
     record["properties"]["updated"] = formatdate(service.now(), usegmt=True)
-    service.store.put_authority(name, thumbprint(cert), record)
-    return Answer(200, record)
+    service.store.ca_certificates.put(name, thumbprint(cert), record)
+    return Response(200, record)
 
 
-def _certificate(holder: dict) -> x509.Certificate:
-    text = holder.get("certificate")
+def _certificate(properties: dict) -> x509.Certificate:
+    text = properties.get("certificate")
     try:
         if not isinstance(text, str):
-            raise ValueError("no text")
+            raise ValueError("not a string")
         return read_certificate(text)
     except ValueError as error:
-        raise Refusal(400, 400000, "certificate is missing, or is no certificate.") from error
+        raise ApiError(400, 400000, "certificate is missing, or is no certificate.") from error

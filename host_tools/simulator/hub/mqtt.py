@@ -1,11 +1,10 @@
-"""The simulated IoT hub's MQTT 3.1.1, as far as a device that sends telemetry sees it.
+"""The simulated IoT hub over MQTT 3.1.1, for devices that send telemetry.
 
-Sources: MQTT 3.1.1 (OASIS, 2014-10-29), whose sections are named below; Azure documentation,
-"Communicate with an IoT hub using the MQTT protocol": the user name, the topics, what closes the
-connection. A refused certificate gets return code 5, as azure-iot-sdk-c reports it of the hub.
+Source: "Communicate with an IoT hub using the MQTT protocol" (Azure documentation) for the user
+name, the topics and the reasons to close a connection. A refused certificate gets return code 5:
+azure-iot-sdk-c reports this of the real hub.
 """
 
-import enum
 import urllib.parse
 from typing import Any
 
@@ -13,36 +12,26 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-from ..http_service import Refusal
-from ..tls import client_of
+from ..call import ApiError
+from ..tls import Client, client_of
 from .device_api import Hub
+from .mqtt_packets import (
+    BAD_CLIENT_ID,
+    BAD_PROTOCOL,
+    UNAUTHORIZED,
+    Fields,
+    Kind,
+    ViolationError,
+    packet,
+    split,
+)
 
-# The largest packet: a message of 256 KB, its topic and packet ID.
-PACKET = 256 * 1024 + 65540
+MESSAGE_LIMIT = 256 * 1024
 CONNECT_S = 10
 KEEP_ALIVE_S = 1177
 
-
-class Kind(enum.IntEnum):
-    """Types of packets (2.2.1)."""
-
-    CONNECT = 1
-    CONNACK = 2
-    PUBLISH = 3
-    PUBACK = 4
-    SUBSCRIBE = 8
-    SUBACK = 9
-    UNSUBSCRIBE = 10
-    UNSUBACK = 11
-    PINGREQ = 12
-    PINGRESP = 13
-    DISCONNECT = 14
-
-
-BAD_PROTOCOL, BAD_CLIENT_ID, UNAUTHORIZED = 1, 2, 5
-
-# A system property's name in a bag → the header that a message over HTTPS has it in.
-SYSTEM = {
+# A system property in a topic → the header of the same property over HTTPS.
+SYSTEM_PROPERTIES = {
     "$.mid": "iothub-messageid",
     "$.cid": "iothub-correlationid",
     "$.ct": "content-type",
@@ -50,81 +39,24 @@ SYSTEM = {
 }
 
 
-class ViolationError(Exception):
-    """A packet that the hub answers by closing the connection."""
-
-
-def packet(kind: int, body: bytes = b"", flags: int = 0) -> bytes:
-    """A packet with its fixed header (2.2)."""
-    head = bytearray([kind << 4 | flags])
-    length = len(body)
-    while length > 127:
-        head.append(length & 127 | 128)
-        length >>= 7
-    return bytes(head) + bytes([length]) + body
-
-
-def split(data: bytes) -> tuple[int, int, bytes, bytes] | None:
-    """The first packet → its kind, flags and body, and what follows; None if more is to come.
-
-    Raises ViolationError for a length that is none, or over the limit.
-    """
-    length = 0
-    for at in range(1, 5):
-        if at >= len(data):
-            return None
-        length |= (data[at] & 127) << 7 * (at - 1)
-        if data[at] < 128:
-            break
-    else:
-        raise ViolationError("a length of more than four bytes")
-    if length > PACKET:
-        raise ViolationError("a packet over the limit")
-    end = at + 1 + length
-    if end > len(data):
-        return None
-    return data[0] >> 4, data[0] & 15, data[at + 1 : end], data[end:]
-
-
-class Fields:
-    """Reads a packet's fields one after the other. Raises ViolationError if they end early."""
-
-    def __init__(self, data: bytes):
-        self.data = data
-
-    def take(self, n: int) -> bytes:
-        if n > len(self.data):
-            raise ViolationError("a packet that is too short")
-        taken, self.data = self.data[:n], self.data[n:]
-        return taken
-
-    def number(self) -> int:
-        return int.from_bytes(self.take(2))
-
-    def string(self) -> str:
-        try:
-            text = self.take(self.number()).decode()
-        except UnicodeDecodeError as error:
-            raise ViolationError("a string that is no UTF-8") from error
-        if "\0" in text:
-            raise ViolationError("a string with a null character")
-        return text
-
-
 class Connection(Protocol):
-    """One device's connection."""
+    """The connection of one device.
+
+    device_id  "" until the device has connected
+    names      common names in its certificate chain
+    """
 
     transport: Any
 
-    def __init__(self, server: "Mqtt"):
+    def __init__(self, server: "MqttServer"):
         self.server = server
         self.hub = server.hub
         self.device_id = ""
         self.names: tuple[str, ...] = ()
         self._data = b""
         self._closing = False
-        self._timer: Any = reactor.callLater(CONNECT_S, self._late)  # type: ignore
-        self._patience_s: float = CONNECT_S
+        self._timer: Any = reactor.callLater(CONNECT_S, self._timed_out)  # type: ignore
+        self._timeout_s: float = CONNECT_S
 
     def dataReceived(self, data: bytes) -> None:
         self._data += data
@@ -132,8 +64,8 @@ class Connection(Protocol):
             while not self._closing and (found := split(self._data)):
                 kind, flags, body, self._data = found
                 if self._timer.active():
-                    self._timer.reset(self._patience_s)
-                self._packet(kind, flags, body)
+                    self._timer.reset(self._timeout_s)
+                self._handle(kind, flags, body)
         except ViolationError as violation:
             self.end(str(violation))
 
@@ -143,7 +75,8 @@ class Connection(Protocol):
         if self.server.devices.get(self.device_id) is self:
             del self.server.devices[self.device_id]
 
-    def _packet(self, kind: int, flags: int, body: bytes) -> None:
+    def _handle(self, kind: int, flags: int, body: bytes) -> None:
+        """Handle one packet. Raises ViolationError."""
         fields = Fields(body)
         if (kind == Kind.CONNECT) == bool(self.device_id):
             raise ViolationError("a CONNECT that is not the first packet, or the only one")
@@ -160,27 +93,27 @@ class Connection(Protocol):
             case Kind.SUBSCRIBE:
                 self._subscribe(fields)
             case Kind.UNSUBSCRIBE:
-                self._send(Kind.UNSUBACK, fields.take(2))
+                self._send(Kind.UNSUBACK, fields.read(2))
             case Kind.PINGREQ:
                 self._send(Kind.PINGRESP)
             case Kind.DISCONNECT:
                 self.end("")
-            case Kind.PUBACK:  # of a cloud-to-device message; there is none yet
+            case Kind.PUBACK:  # for a cloud-to-device message; this hub sends none by MQTT
                 pass
             case _:
                 raise ViolationError(f"a packet of type {kind}")
 
     def _connect(self, fields: Fields) -> None:
-        name, level, flags = fields.string(), fields.take(1)[0], fields.take(1)[0]
-        keep_alive = fields.number()
+        name, level, flags = fields.read_string(), fields.read(1)[0], fields.read(1)[0]
+        keep_alive = fields.read_number()
         if name != "MQTT" or level != 4:
             self._refuse(BAD_PROTOCOL, f"protocol {name} {level}")
             return
-        client_id = fields.string()
+        client_id = fields.read_string()
         if flags & 4:  # a will
-            fields.string()
-            fields.take(fields.number())
-        user = fields.string() if flags & 0x80 else ""
+            fields.read_string()
+            fields.read(fields.read_number())
+        user = fields.read_string() if flags & 0x80 else ""
         host, _, rest = user.partition("/")
         device_id, _, query = rest.partition("/")
         if not client_id or client_id != device_id:
@@ -189,65 +122,70 @@ class Connection(Protocol):
         own = self.hub.host.rsplit(":", 1)[0]
         try:
             if host.lower() not in (own, self.hub.host) or not query.startswith("?api-version="):
-                raise Refusal(401, 401002, f"user name {user!r}")
+                raise ApiError(401, 401002, f"user name {user!r}")
             client = client_of(self.transport.getHandle())
             self.hub.authorize(client, device_id)
-        except Refusal as refusal:
-            self._refuse(UNAUTHORIZED, f"{refusal.code} {refusal.message}")
+        except ApiError as error:
+            self._refuse(UNAUTHORIZED, f"{error.code} {error.message}")
             return
+        self._accept(device_id, client, keep_alive)
+
+    def _accept(self, device_id: str, client: Client, keep_alive: int) -> None:
         before = self.server.devices.pop(device_id, None)
         if before:
-            before.end("the device has connected anew")
+            before.end("the device has connected again")
         self.device_id = device_id
         self.names = client.names
         self.server.devices[device_id] = self
-        self._patience_s = min(keep_alive or KEEP_ALIVE_S, KEEP_ALIVE_S) * 1.5  # 3.1.2.10
-        self._timer.reset(self._patience_s)
+        self._timeout_s = min(keep_alive or KEEP_ALIVE_S, KEEP_ALIVE_S) * 1.5  # 3.1.2.10
+        self._timer.reset(self._timeout_s)
         self._record("CONNECT", 200, "")
         self._send(Kind.CONNACK, b"\0\0")
 
     def _publish(self, flags: int, fields: Fields) -> None:
-        quality = flags >> 1 & 3
-        if quality > 1 or flags & 1:
+        qos = flags >> 1 & 3
+        if qos > 1 or flags & 1:
             raise ViolationError("QoS 2, or a retained message")
-        topic = fields.string()
-        number = fields.take(2) if quality else b""
-        if number == b"\0\0":
+        topic = fields.read_string()
+        packet_id = fields.read(2) if qos else b""
+        if packet_id == b"\0\0":
             raise ViolationError("packet ID 0")
         prefix = f"devices/{self.device_id}/messages/events/"
         if not topic.startswith(prefix):
             raise ViolationError(f"topic {topic}")
-        if len(fields.data) > 256 * 1024:
+        if len(fields.data) > MESSAGE_LIMIT:
             raise ViolationError("a message over 256 KB")
         pairs = urllib.parse.parse_qsl(topic.removeprefix(prefix), keep_blank_values=True)
         properties = {
-            SYSTEM.get(name, f"iothub-app-{name.lower()}"): value for name, value in pairs
+            SYSTEM_PROPERTIES.get(name, f"iothub-app-{name.lower()}"): value
+            for name, value in pairs
         }
-        commits = self.hub.common.commits
+        commits = self.hub.context.commits
         commits.begin()
         try:
             self.hub.accept(self.device_id, properties, fields.data)
-        except Refusal as refusal:  # inferred: MQTT 3.1.1 has no other way to say no
-            raise ViolationError(refusal.message) from refusal
+        except ApiError as error:  # inferred: MQTT 3.1.1 has no other way to refuse a message
+            raise ViolationError(error.message) from error
         self._record("PUBLISH", 200, "", topic)
-        if quality:
-            commits.then(lambda: self._send(Kind.PUBACK, number), self._not_kept)
+        if qos:
+            commits.then(lambda: self._send(Kind.PUBACK, packet_id), self._commit_failed)
 
-    def _not_kept(self, failure: Failure) -> None:
-        """A fault of the simulator itself: shown, and the message is not acknowledged."""
+    def _commit_failed(self, failure: Failure) -> None:
+        """A bug of the simulator's own: print it. The message is not acknowledged."""
         failure.printTraceback()
         self.end("the message could not be kept")
 
     def _subscribe(self, fields: Fields) -> None:
-        number = fields.take(2)
+        packet_id = fields.read(2)
         granted = b""
         while fields.data:
-            topic, quality = fields.string(), fields.take(1)[0]
+            topic, qos = fields.read_string(), fields.read(1)[0]
             own = f"devices/{self.device_id}/messages/devicebound/"
-            granted += bytes([min(quality, 1)]) if topic.startswith(own) else b"\x80"
-        self._send(Kind.SUBACK, number + granted)
+            granted += bytes([min(qos, 1)]) if topic.startswith(own) else b"\x80"
+        self._send(Kind.SUBACK, packet_id + granted)
 
     def _refuse(self, code: int, why: str) -> None:
+        """Refuse a CONNECT with a return code, and record why."""
         self._send(Kind.CONNACK, bytes([0, code]))
         self._record("CONNECT", 401 if code == UNAUTHORIZED else 400, why)
         self._closing = True
@@ -260,19 +198,19 @@ class Connection(Protocol):
         self._closing = True
         self.transport.loseConnection()
 
-    def _late(self) -> None:
+    def _timed_out(self) -> None:
         self.end("no packet in time")
 
     def _send(self, kind: int, body: bytes = b"") -> None:
         self.transport.write(packet(kind, body))
 
-    def _record(self, what: str, status: int, why: str, topic: str = "") -> None:
+    def _record(self, method: str, status: int, why: str, topic: str = "") -> None:
         path = f"mqtt:{topic or self.device_id}"
-        self.hub.common.commits.record("hub", what, path, status, self.names, why)
+        self.hub.context.commits.record("hub", method, path, status, self.names, why)
 
 
-class Mqtt(Factory):
-    """The MQTT side of a hub: its devices' connections, one for each."""
+class MqttServer(Factory):
+    """A hub's MQTT server. devices: device ID → its connection, one for each device."""
 
     def __init__(self, hub: Hub):
         self.hub = hub

@@ -1,4 +1,7 @@
-"""Answers wait for the disk together: what a turn of the reactor takes is one transaction."""
+"""Group commit: the writes of all requests that arrive together are one transaction.
+
+No request is answered before its writes are committed.
+"""
 
 import contextlib
 from collections.abc import Callable
@@ -9,10 +12,10 @@ from twisted.python.failure import Failure
 from .store import Store
 
 
-class Commits:
-    """Groups the writes of the requests that arrive at once, and lets none be answered before.
+class GroupCommit:
+    """Commits once in each turn of the reactor.
 
-    log  a function that is handed a line for each request, or some lines at once
+    log  a function that takes one or more lines: one for each request
     """
 
     def __init__(self, store: Store, log: Callable[[str], None]):
@@ -24,7 +27,7 @@ class Commits:
         self._lines: list[str] = []
 
     def begin(self) -> None:
-        """What is written from now on is kept with the commit at the end of this turn."""
+        """Begin a transaction, unless one is open. It is committed at the end of this turn."""
         if not self._open:
             self._open = True
             self._store.begin()
@@ -33,13 +36,13 @@ class Commits:
     def record(
         self, service: str, method: str, path: str, status: int, chain: tuple[str, ...], error: str
     ) -> None:
-        """Keep what was asked and answered, and say it."""
+        """Keep a request, and log it."""
         self.begin()
         self._requests.append((service, method, path, status, chain, error))
         self._lines.append(f"{service} {method} {path} {status} {error}".rstrip())
 
     def then(self, done: Callable[[], None], failed: Callable[[Failure], None]) -> None:
-        """Call done once all is kept that was written since begin(), or failed if it cannot be."""
+        """After the commit, call done; if the commit fails, call failed."""
         self._waiting.append((done, failed))
 
     def _commit(self) -> None:
@@ -49,11 +52,11 @@ class Commits:
         lines, self._lines = self._lines, []
         failure = None
         try:
-            self._store.add_requests(requests)
+            self._store.requests.add(requests)
             self._store.commit()
         except Exception:
             failure = Failure()
-            with contextlib.suppress(Exception):  # the first error is the one to tell
+            with contextlib.suppress(Exception):  # the first error is the one to report
                 self._store.rollback()
         for done, failed in waiting:
             if failure:

@@ -10,7 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from microdps_tools.certs.making import CertAndKey, issue
 from microdps_tools.simulator.attestation import attest, enrollment_of
-from microdps_tools.simulator.http_service import Refusal
+from microdps_tools.simulator.call import ApiError
 from microdps_tools.simulator.store.store import Store
 from microdps_tools.simulator.tls import Client, thumbprint
 
@@ -32,7 +32,7 @@ class World:
     intermediate: CertAndKey
 
     def enroll(self, kind: str, name: str, pair: CertAndKey) -> None:
-        self.store.put_enrollment(kind, name, {"is": f"{kind} {name}"}, [thumbprint(pair.cert)])
+        self.store.enrollments.put(kind, name, {"is": f"{kind} {name}"}, [thumbprint(pair.cert)])
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def accepted(world, sent, kind, name, registration_id=NAME) -> None:
 
 def refused(world, sent, message, registration_id=NAME) -> None:
     for judge in (enrollment_of, attest):
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(ApiError) as caught:
             judge(Client(sent), registration_id, world.store, time.time())
         refusal = caught.value
         assert (refusal.status, refusal.code, refusal.message) == (401, 401002, message)

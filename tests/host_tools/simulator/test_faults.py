@@ -31,7 +31,7 @@ def device(simulator, request):
         ("", "begins with dps, hub or all"),
         ("status=503", "begins with"),
         ("nobody:status=503", "begins with"),
-        ("hub:explode", "'explode' is no fault"),
+        ("hub:explode", "'explode' is not a fault"),
         ("hub:status", "takes a value"),
         ("hub:never=1", "takes no value"),
         ("hub:status=200", "from 300 to 599"),
@@ -41,9 +41,9 @@ def device(simulator, request):
         ("hub:slow=1.5", "a whole number from 0"),
         ("hub:skew=x", "a whole number"),
         ("hub:certificate=green", "expired, unknown, host"),
-        ("hub:redirect=a b", "no URL"),
-        ("hub:drop=1,often", "no option of drop"),
-        ("hub:drop=1,code=5", "no option of drop"),
+        ("hub:redirect=a b", "not a URL"),
+        ("hub:drop=1,often", "not an option of drop"),
+        ("hub:drop=1,code=5", "not an option of drop"),
         ("hub:drop=1,times=x", "times is a whole number"),
         ("hub:drop=1,chance=2", "chance is from 0 to 1"),
         ("hub:drop=1,chance=nan", "chance is from 0 to 1"),
@@ -63,7 +63,7 @@ def test_every_kind_is_explained_and_can_be_asked_for():
 
 
 def struck(faults, count=10, service="hub", path="/x") -> str:
-    return "".join("x" if faults.strike(service, path) else "." for _ in range(count))
+    return "".join("x" if faults.trigger(service, path) else "." for _ in range(count))
 
 
 def test_times_skip_and_path():
@@ -72,9 +72,9 @@ def test_times_skip_and_path():
     assert struck(faults, path="/y") == "." * 10
     assert struck(faults, service="dps") == "." * 10
     assert struck(faults) == "...xx....."
-    assert faults.listed() == [{"fault": "hub:status=503,times=2,skip=3,path=/x", "times": 2}]
+    assert faults.status() == [{"fault": "hub:status=503,times=2,skip=3,path=/x", "times": 2}]
     faults.clear()
-    assert faults.listed() == []
+    assert faults.status() == []
 
 
 def test_chance_is_the_same_for_the_same_seed():

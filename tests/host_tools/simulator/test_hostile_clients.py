@@ -18,7 +18,7 @@ from microdps_tools.certs.certificate_folder import device_files
 from microdps_tools.certs.making import issue
 from microdps_tools.enroll import sas
 from microdps_tools.files import write_files
-from microdps_tools.simulator.dps.service_api import KEY_NAME
+from microdps_tools.simulator.dps.authorization import KEY_NAME
 
 # `make test-fuzz` asks for more.
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "1500"))

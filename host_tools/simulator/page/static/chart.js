@@ -1,10 +1,10 @@
-// Draws lines over time into an SVG, with axes, and reads them at the pointer.
+// A line chart over time, in an SVG, with axes. The pointer reads its values.
 
 const SVG = "http://www.w3.org/2000/svg";
 const STYLES = 6; // colours in page.css
 const MARGIN = { top: 24, right: 14, bottom: 40 };
-const LETTER = 6.6; // px that a letter of a label takes
-const DOTS = 60; // up to so many points, each is marked
+const LETTER = 6.6; // width of a letter in a label, in px
+const DOTS = 60; // up to this many points, each has a dot
 const TIME_STEPS_S = [
   1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400,
 ];
@@ -12,7 +12,7 @@ const seconds = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const minutes = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 const days = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
-/** Class of a line's colour, and what its dashes are when the colours begin anew. */
+/** Class of a line's colour, and its dashes: lines beyond the number of colours are dashed. */
 export function lineStyle(at) {
   const round = Math.floor(at / STYLES);
   return { class: `s${at % STYLES}`, "stroke-dasharray": round ? "5 4" : "none" };
@@ -25,7 +25,7 @@ export function draw(name, attributes = {}, text = null) {
   return made;
 }
 
-/** A number as short as it can be read. */
+/** A short text for a number. */
 export function short(value) {
   const size = Math.abs(value);
   if (size >= 1e15 || (size > 0 && size < 1e-4)) return value.toExponential(2);
@@ -34,71 +34,87 @@ export function short(value) {
 }
 
 /**
- * A chart in an SVG that is as wide as the page lets it be.
- *   svg      the element
- *   reading  called with the time that the pointer is at, or null
- * Returns a function that draws: { series: [{ style, points: [[at, value], …] }], unit, empty, zero }
- *   unit     of the values, for the axis
- *   empty    what to say when there is nothing to draw
- *   zero     does the axis begin at 0?
+ * A chart in an SVG that is as wide as the page allows.
+ *   svg        the element
+ *   onReading  called with the time at the pointer, or null
  */
-export function makeChart(svg, reading) {
-  let chart = { series: [], unit: "", empty: "", zero: false };
-  let scale = null;
-  const cursor = draw("line", { class: "cursor", visibility: "hidden" });
+export class Chart {
+  #svg;
+  #onReading;
+  #data = { series: [], unit: "", empty: "", zero: false };
+  #scale = null;
+  #cursor = draw("line", { class: "cursor", visibility: "hidden" });
 
-  function redraw() {
-    const width = svg.clientWidth;
-    const height = svg.clientHeight;
+  constructor(svg, onReading) {
+    this.#svg = svg;
+    this.#onReading = onReading;
+    svg.addEventListener("pointermove", (event) => this.#read(event));
+    svg.addEventListener("pointerleave", () => {
+      this.#cursor.setAttribute("visibility", "hidden");
+      onReading(null);
+    });
+    new ResizeObserver(() => this.#redraw()).observe(svg);
+  }
+
+  /**
+   * Draw data: { series: [{ style, points: [[at, value], …] }], unit, empty, zero }
+   *   unit   of the values, for the axis
+   *   empty  the text if there is nothing to draw
+   *   zero   does the axis begin at 0?
+   */
+  draw(data) {
+    this.#data = data;
+    this.#redraw();
+  }
+
+  #redraw() {
+    const { clientWidth: width, clientHeight: height } = this.#svg;
     if (!width) return;
-    const points = chart.series.flatMap((one) => one.points);
+    const { series, unit, empty, zero } = this.#data;
+    const points = series.flatMap((one) => one.points);
     if (!points.length) {
-      scale = null;
-      svg.replaceChildren(draw("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, chart.empty));
+      this.#scale = null;
+      this.#svg.replaceChildren(draw("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, empty));
       return;
     }
-    const values = valueTicks(points.map((point) => point[1]), chart.zero, height);
+    const values = valueTicks(points.map((point) => point[1]), zero, height);
     const labels = values.ticks.map(short);
     const left = Math.max(...labels.map((label) => label.length)) * LETTER + 12;
-    scale = scales(points, values, width, height, left);
-    const parts = [];
-    values.ticks.forEach((tick, at) => {
-      const y = scale.y(tick);
-      parts.push(draw("line", { class: "grid", x1: left, x2: width - MARGIN.right, y1: y, y2: y }));
-      parts.push(draw("text", { x: left - 7, y: y + 4, "text-anchor": "end" }, labels[at]));
-    });
-    parts.push(...timeAxis(scale, width, height, left));
-    parts.push(draw("text", { x: 0, y: 11 }, chart.unit));
-    for (const one of chart.series) parts.push(...line(one, scale, chart.zero, height));
-    cursor.setAttribute("y1", MARGIN.top);
-    cursor.setAttribute("y2", height - MARGIN.bottom);
-    svg.replaceChildren(...parts, cursor);
+    const scale = scales(points, values, width, height, left);
+    const parts = [...valueAxis(scale, values.ticks, labels, width, left), ...timeAxis(scale, width, height, left)];
+    parts.push(draw("text", { x: 0, y: 11 }, unit));
+    for (const one of series) parts.push(...line(one, scale, zero, height));
+    this.#cursor.setAttribute("y1", MARGIN.top);
+    this.#cursor.setAttribute("y2", height - MARGIN.bottom);
+    this.#scale = scale;
+    this.#svg.replaceChildren(...parts, this.#cursor);
   }
 
-  function read(event) {
+  /** Move the cursor to the time that is nearest to the pointer. */
+  #read(event) {
+    const scale = this.#scale;
     if (!scale) return;
-    const x = event.clientX - svg.getBoundingClientRect().left;
-    const times = chart.series.flatMap((one) => one.points.map((point) => point[0]));
+    const x = event.clientX - this.#svg.getBoundingClientRect().left;
+    const times = this.#data.series.flatMap((one) => one.points.map((point) => point[0]));
     const at = times.reduce((best, time) => (Math.abs(scale.x(time) - x) < Math.abs(scale.x(best) - x) ? time : best));
-    cursor.setAttribute("x1", scale.x(at));
-    cursor.setAttribute("x2", scale.x(at));
-    cursor.setAttribute("visibility", "visible");
-    reading(at);
+    this.#cursor.setAttribute("x1", scale.x(at));
+    this.#cursor.setAttribute("x2", scale.x(at));
+    this.#cursor.setAttribute("visibility", "visible");
+    this.#onReading(at);
   }
-
-  svg.addEventListener("pointermove", read);
-  svg.addEventListener("pointerleave", () => {
-    cursor.setAttribute("visibility", "hidden");
-    reading(null);
-  });
-  new ResizeObserver(redraw).observe(svg);
-  return (given) => {
-    chart = given;
-    redraw();
-  };
 }
 
-/** The axis of the values: its ends, and round numbers between them. */
+function valueAxis(scale, ticks, labels, width, left) {
+  return ticks.flatMap((tick, at) => {
+    const y = scale.y(tick);
+    return [
+      draw("line", { class: "grid", x1: left, x2: width - MARGIN.right, y1: y, y2: y }),
+      draw("text", { x: left - 7, y: y + 4, "text-anchor": "end" }, labels[at]),
+    ];
+  });
+}
+
+/** Round numbers for the axis of the values, and the ends of the axis. */
 function valueTicks(values, zero, height) {
   let low = Math.min(...values);
   let high = Math.max(...values);
@@ -140,7 +156,7 @@ function scales(points, { low, high }, width, height, left) {
     from,
     to,
     x: (at) => left + ((at - from) / (to - from)) * (right - left),
-    // Halves, lest the difference of the largest numbers be infinite.
+    // Halves, so that the difference of very large numbers is not infinite.
     y: (value) => bottom - ((value / 2 - low / 2) / (high / 2 - low / 2)) * (bottom - MARGIN.top),
   };
 }

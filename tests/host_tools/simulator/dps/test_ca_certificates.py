@@ -9,7 +9,7 @@ from helpers.by_hand import Device
 from microdps_tools.certs import encoding
 from microdps_tools.certs.making import issue
 from microdps_tools.enroll import sas
-from microdps_tools.simulator.dps.service_api import KEY_NAME
+from microdps_tools.simulator.dps.authorization import KEY_NAME
 
 GROUP = ("resources", "dps")  # resource group, and name of the DPS instance: any will do
 

@@ -10,10 +10,11 @@ import requests
 
 from conftest import enrolled, start_simulator
 from helpers.by_hand import TIMEOUT_S, Device
-from microdps_tools.simulator.hub import device_api as hub
+from microdps_tools.simulator.hub.batch import BATCH_LIMIT, BATCH_TYPE
+from microdps_tools.simulator.hub.device_api import BODY_LIMIT, MAX_DELIVERIES, QUEUE_LIMIT
 from microdps_tools.simulator.limits import Limit, Limits
 
-BATCH = {"Content-Type": hub.BATCH_TYPE}
+BATCH = {"Content-Type": BATCH_TYPE}
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_reject_is_the_end_of_it(device):
 
 def test_abandoned_comes_again_up_to_ten_times(device):
     enqueue(device, "x")
-    for count in range(hub.DELIVERIES):
+    for count in range(MAX_DELIVERIES):
         answer = ask(device)
         assert answer.headers["iothub-deliverycount"] == str(count)
         lock = answer.headers["etag"].strip('"')
@@ -124,19 +125,19 @@ def test_device_cannot_take_what_waits_for_another(simulator, device):
 
 
 def test_fifty_may_wait_and_no_more(device):
-    for number in range(hub.QUEUE):
+    for number in range(QUEUE_LIMIT):
         enqueue(device, str(number))
     with pytest.raises(AssertionError, match="wait for the device already"):
         enqueue(device, "one more")
-    for number in range(hub.QUEUE):
+    for number in range(QUEUE_LIMIT):
         assert ask(device).content == str(number).encode()
 
 
 def test_message_over_64_kb_for_a_device(device):
-    enqueue(device, "x" * hub.DEVICEBOUND)
-    assert len(ask(device).content) == hub.DEVICEBOUND
+    enqueue(device, "x" * BODY_LIMIT)
+    assert len(ask(device).content) == BODY_LIMIT
     with pytest.raises(AssertionError, match="at most 64 KB"):
-        enqueue(device, "x" * (hub.DEVICEBOUND + 1))
+        enqueue(device, "x" * (BODY_LIMIT + 1))
 
 
 def test_disabled_device_is_refused_until_it_is_enabled(device):
@@ -179,7 +180,7 @@ def test_batch_that_is_none_is_refused_as_a_whole(device, batch):
 
 
 def test_batch_that_is_too_large(device):
-    half = {"body": "x" * (hub.MESSAGE // 2), "base64Encoded": False}
+    half = {"body": "x" * (BATCH_LIMIT // 2), "base64Encoded": False}
     more = {"body": "", "base64Encoded": False, "properties": {"iothub-app-a": "x"}}
     answer = device.send(data=json.dumps([half, half, more]), headers=BATCH)
     assert answer.status_code == 413

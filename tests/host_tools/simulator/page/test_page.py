@@ -26,7 +26,10 @@ from conftest import PROGRAMS, TIMEOUT_S
 from helpers.by_hand import Device
 from microdps import advice
 from microdps_tools import CHECKOUT
-from microdps_tools.simulator.page.page import BODY, EXCERPT, FIELDS, FILES, explanation, numbers
+from microdps_tools.simulator.page.api import BODY_LIMIT
+from microdps_tools.simulator.page.excerpt import EXCERPT
+from microdps_tools.simulator.page.page import FILES
+from microdps_tools.simulator.page.rows import NUMBER_LIMIT, explanation, numbers
 from microdps_tools.simulator.store.store import Store
 
 HUBS = ("localhost:8444", "localhost:8446")
@@ -93,10 +96,10 @@ def many(serve, tmp_path_factory):
     with contextlib.closing(Store(state)) as store:
         store.begin()
         for i in range(MANY):
-            store.put_device(HUBS[i % 2], *_device(f"bench-{i:05}"))
-            store.put_enrollment("individual", *_enrollment(f"bench-{i:05}"), [f"{i}"])
-        store.put_enrollment("group", *_enrollment("line-01", group=True), ["A"])
-        store.put_enrollment("group", *_enrollment("line-02", group=True), ["B"])
+            store.devices.put(HUBS[i % 2], *_device(f"bench-{i:05}"))
+            store.enrollments.put("individual", *_enrollment(f"bench-{i:05}"), [f"{i}"])
+        store.enrollments.put("group", *_enrollment("line-01", group=True), ["A"])
+        store.enrollments.put("group", *_enrollment("line-02", group=True), ["B"])
         store.commit()
         yield Served(serve(state), store)
 
@@ -134,7 +137,7 @@ def _send(store: Store, device: str, *bodies, hub: str = HUBS[0], ago_s: float =
     """Keep messages of a device, a second between two of them, the last one so long ago."""
     for left, body in zip(reversed(range(len(bodies))), bodies, strict=True):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        store.add_message(hub, device, {}, data)
+        store.messages.add(hub, device, {}, data)
         store._db.execute(
             "UPDATE messages SET at = at - ? WHERE number = (SELECT max(number) FROM messages)",
             (ago_s + left,),
@@ -269,7 +272,7 @@ def test_pages_have_every_device_once_and_in_order(many):
 def test_pages_have_a_device_of_each_hub_that_shares_its_id(few):
     for hub in reversed(HUBS):
         for i in range(5):
-            few.store.put_device(hub, *_device(f"d{i}"))
+            few.store.devices.put(hub, *_device(f"d{i}"))
     found = list(few.pages("devices", AFTER, 3))
     assert [(one["id"], one["hub"]) for one in found] == [
         (f"d{i}", hub) for i in range(5) for hub in HUBS
@@ -301,14 +304,14 @@ def test_search_finds_a_text_as_it_is_in_any_case(many, search, expected):
 
 
 def test_search_finds_a_registration_id_and_special_characters(few):
-    few.store.put_device(HUBS[0], *_device("thermometer-7", registration_id="device-01"))
-    few.store.put_device(HUBS[0], *_device("100%_a!b"))
+    few.store.devices.put(HUBS[0], *_device("thermometer-7", registration_id="device-01"))
+    few.store.devices.put(HUBS[0], *_device("100%_a!b"))
     for search, expected in (("E-01", "thermometer-7"), ("0%_", "100%_a!b"), ("a!B", "100%_a!b")):
         assert [d["id"] for d in few.get("devices", search=search)["devices"]] == [expected]
 
 
 def test_device_with_its_state_and_last_message(few):
-    few.store.put_device(HUBS[0], *_device("d", "disabled", "r"))
+    few.store.devices.put(HUBS[0], *_device("d", "disabled", "r"))
     (device,) = few.get("devices")["devices"]
     assert device == {
         "id": "d",
@@ -330,11 +333,11 @@ def test_device_with_its_state_and_last_message(few):
 
 def test_enrollment_with_its_certificate(few):
     name, record = _enrollment("Device-01")
-    few.store.put_enrollment("individual", name, record | {"deviceId": "d"}, ["A"])
+    few.store.enrollments.put("individual", name, record | {"deviceId": "d"}, ["A"])
     name, record = _enrollment("Group-01", group=True)
     authority = {"x509": {"caReferences": {"primary": "factory"}, "signingCertificates": None}}
     record |= {"attestation": authority, "iotHubs": [HUBS[1]], "provisioningStatus": "disabled"}
-    few.store.put_enrollment("group", name, record, ["B"])
+    few.store.enrollments.put("group", name, record, ["B"])
     group, individual = few.get("enrollments")["enrollments"]
     assert (group["id"], group["certificate"], group["until"]) == ("Group-01", "factory", "")
     assert (group["hubs"], group["status"]) == ([HUBS[1]], "disabled")
@@ -357,7 +360,7 @@ def test_only_newer_messages_come(few):
 
 def test_hostile_ids_and_bodies_are_told_as_they_are_or_marked(few):
     bodies = [HOSTILE, b"\xff\x00\xfe", b"", TURNED, b"[" * 5000, b'{"a":1e999,"b":NaN,"c":1}']
-    few.store.put_device(HUBS[0], *_device(HOSTILE))
+    few.store.devices.put(HUBS[0], *_device(HOSTILE))
     for body in bodies:
         _send(few.store, HOSTILE, body if isinstance(body, bytes) else body.encode())
     (device,) = few.get("devices")["devices"]
@@ -371,10 +374,10 @@ def test_hostile_ids_and_bodies_are_told_as_they_are_or_marked(few):
 
 
 def test_large_body_is_neither_sent_nor_looked_into(few):
-    few.store.put_device(HUBS[0], *_device("d"))
-    _send(few.store, "d", b'{"a": 1, "b": "' + b"\xc3\xa4" * BODY + b'"}')
+    few.store.devices.put(HUBS[0], *_device("d"))
+    _send(few.store, "d", b'{"a": 1, "b": "' + b"\xc3\xa4" * BODY_LIMIT + b'"}')
     (message,) = few.get("messages")["messages"]
-    assert (message["size"], message["numbers"]) == (2 * BODY + 17, {})
+    assert (message["size"], message["numbers"]) == (2 * BODY_LIMIT + 17, {})
     assert message["body"] == '{"a": 1, "b": "' + "ä" * (EXCERPT - 15) + "…"
     assert few.get("devices")["devices"][0]["last"]["body"] == message["body"]
 
@@ -395,7 +398,7 @@ def test_large_body_is_neither_sent_nor_looked_into(few):
         (b"\xff\xfe", {}),
         (b"", {}),
         (b'{"a":' * 100_000, {}),
-        (json.dumps({f"n{i}": i for i in range(50)}), {f"n{i}": i for i in range(FIELDS)}),
+        (json.dumps({f"n{i}": i for i in range(50)}), {f"n{i}": i for i in range(NUMBER_LIMIT)}),
         (json.dumps({"x" * 500: 1}), {"x" * EXCERPT + "…": 1}),
     ],
 )
@@ -433,7 +436,7 @@ def test_nothing_to_explain(method, status, error):
 
 
 def test_requests_come_newest_first_with_their_explanation(few):
-    few.store.add_requests(
+    few.store.requests.add(
         [
             ("dps", "PUT", "/a", 202, (), ""),
             ("dps", "PUT", f"/{HOSTILE}", 401, (), "401002 Unauthorized"),
@@ -457,8 +460,8 @@ def test_overview_counts_and_its_mark_tells_of_changes(few):
     assert (first["devices"], first["messages"], first["requests"]) == (0, 0, 0)
     assert first["enrollments"] == {"group": 0, "individual": 0}
     assert few.get("overview") == first
-    few.store.put_device(HUBS[0], *_device("d"))
-    few.store.put_enrollment("group", *_enrollment("g", group=True), ["A"])
+    few.store.devices.put(HUBS[0], *_device("d"))
+    few.store.enrollments.put("group", *_enrollment("g", group=True), ["A"])
     _send(few.store, "d", b"1", b"2")
     second = few.get("overview")
     assert (second["devices"], second["messages"]) == (1, 2)
@@ -471,7 +474,7 @@ def test_mark_tells_of_the_simulators_own_changes(tmp_path):
     with contextlib.closing(Store(tmp_path)) as store:
         before = store.totals()["mark"]
         assert store.totals()["mark"] == before
-        store.add_message(HUBS[0], "d", {}, b"")
+        store.messages.add(HUBS[0], "d", {}, b"")
         assert store.totals()["mark"] != before
 
 
@@ -501,15 +504,15 @@ def test_queries_use_indexes(many):
     store._db.set_trace_callback(asked.append)
     store.totals()
     for search in ("", "09999"):
-        store.find_devices(search, ("bench-05000", HUBS[0]), 20)
-        store.find_enrollments(search, ("individual", "bench-05000"), 20)
-    store.last_messages((HUBS[0], "bench-00000"), 5, 300, BODY)
-    store.last_messages(None, 5, 8, BODY)
-    store.messages_of(HUBS[0], "bench-00000", 7)
+        store.devices.search(search, ("bench-05000", HUBS[0]), 20)
+        store.enrollments.search(search, ("individual", "bench-05000"), 20)
+    store.messages.last((HUBS[0], "bench-00000"), 5, 300, BODY_LIMIT)
+    store.messages.last(None, 5, 8, BODY_LIMIT)
+    store.messages.count_of(HUBS[0], "bench-00000", 7)
     _send(store, "bench-00000", b"1")
-    store.messages_before(time.time())
-    store.last_requests(0, 50, False)
-    store.last_requests(10, 50, True)
+    store.messages.count_before(time.time())
+    store.requests.last(0, 50, False)
+    store.requests.last(10, 50, True)
     store._db.set_trace_callback(None)
     plans = [
         step[3]
@@ -645,17 +648,17 @@ def lively(few):
     store = few.store
     names = [f"greenhouse-{i:02}" for i in range(1, 15)]
     for at, name in enumerate(names):
-        store.put_device(HUBS[at % 2], *_device(name, "disabled" if at == 6 else "enabled"))
-    store.put_device(HUBS[0], *_device("thermometer-7", registration_id="device-01"))
+        store.devices.put(HUBS[at % 2], *_device(name, "disabled" if at == 6 else "enabled"))
+    store.devices.put(HUBS[0], *_device("thermometer-7", registration_id="device-01"))
     for ago in range(240, 0, -12):
         for at, name in enumerate(names[: 3 + ago % 9]):
             _send(store, name, weather(ago + at), hub=HUBS[at % 2], ago_s=50 + ago + at / 20)
     _send(store, names[0], *(weather(i) for i in range(45)))
-    store.put_enrollment("group", *_enrollment("greenhouse", group=True), ["A"])
+    store.enrollments.put("group", *_enrollment("greenhouse", group=True), ["A"])
     name, record = _enrollment("device-01")
-    store.put_enrollment("individual", name, record | {"deviceId": "thermometer-7"}, ["B"])
+    store.enrollments.put("individual", name, record | {"deviceId": "thermometer-7"}, ["B"])
     path = f"/{store.id_scope}/registrations/greenhouse-0"
-    store.add_requests(
+    store.requests.add(
         [
             ("dps", "PUT", f"{path}1/register", 202, (), ""),
             ("dps", "GET", f"{path}1/operations/5.9f0c", 200, (), ""),
@@ -719,7 +722,7 @@ def test_page_fits_a_narrow_screen_in_light_and_dark(browser, lively, tmp_path):
 def test_page_updates_itself(browser, few):
     browser.open(few)
     assert browser.visible("#devices-empty") and browser.visible("#requests-empty")
-    few.store.put_device(HUBS[0], *_device("d"))
+    few.store.devices.put(HUBS[0], *_device("d"))
     browser.wait(lambda: browser.text(f"{ROW} strong") == "d")
     assert not browser.visible("#devices-empty")
     browser.driver.find_element(By.CSS_SELECTOR, ROW).click()
@@ -729,9 +732,9 @@ def test_page_updates_itself(browser, few):
         browser.wait(lambda count=count: browser.count("#chart circle") == count)
         assert browser.text("#legend b") == str(20 + count)
     assert browser.text("#total-messages") == "2"
-    few.store.add_requests([("dps", "PUT", "/new", 404, (), "404201 No enrollment")])
-    few.store.put_enrollment("group", *_enrollment("g", group=True), ["A"])
-    few.store.delete_device(HUBS[0], "d")
+    few.store.requests.add([("dps", "PUT", "/new", 404, (), "404201 No enrollment")])
+    few.store.enrollments.put("group", *_enrollment("g", group=True), ["A"])
+    few.store.devices.delete(HUBS[0], "d")
     browser.wait(lambda: "PUT /new" in (browser.text("#requests-table tbody tr") or ""))
     browser.wait(lambda: browser.text("#enrollments-table tbody strong") == "g")
     browser.wait(lambda: browser.count(ROW) == 0)
@@ -739,7 +742,7 @@ def test_page_updates_itself(browser, few):
 
 
 def test_only_what_is_new_is_asked_for(browser, few):
-    few.store.put_device(HUBS[0], *_device("d"))
+    few.store.devices.put(HUBS[0], *_device("d"))
     _send(few.store, "d", {"a": 1})
     browser.open(few)
     browser.wait(lambda: browser.count(ROW) == 1)
@@ -767,7 +770,7 @@ def test_hidden_page_asks_nothing(browser, few):
     code = f"const done = arguments[0]; const n = () => {{ {asked} }};"
     code += "setTimeout(() => { const k = n(); setTimeout(() => done(n() - k), 1200) }, 200)"
     assert browser.driver.execute_async_script(code) == 0
-    few.store.put_device(HUBS[0], *_device("d"))
+    few.store.devices.put(HUBS[0], *_device("d"))
     browser.script(hide, False)
     browser.wait(lambda: browser.text(f"{ROW} strong") == "d")
     assert browser.text("#live") == "live"
@@ -844,10 +847,10 @@ def test_ten_thousand_devices(browser, many):
 
 
 def test_what_devices_choose_is_text(browser, few):
-    few.store.put_device(HUBS[0], *_device(HOSTILE))
+    few.store.devices.put(HUBS[0], *_device(HOSTILE))
     _send(few.store, HOSTILE, {HOSTILE: 1, "__proto__": 2, "constructor": 3}, HOSTILE.encode())
-    few.store.add_requests([("hub", "GET", f"/{HOSTILE}", 404, (), f"404000 {HOSTILE}")])
-    few.store.put_enrollment("individual", *_enrollment(HOSTILE), ["A"])
+    few.store.requests.add([("hub", "GET", f"/{HOSTILE}", 404, (), f"404000 {HOSTILE}")])
+    few.store.enrollments.put("individual", *_enrollment(HOSTILE), ["A"])
     browser.open(few)
     browser.wait(lambda: browser.text(f"{ROW} strong") == HOSTILE)
     browser.driver.find_element(By.CSS_SELECTOR, ROW).click()
@@ -863,7 +866,7 @@ def test_what_devices_choose_is_text(browser, few):
 
 
 def test_numbers_of_any_size_are_drawn(browser, few):
-    few.store.put_device(HUBS[0], *_device("d"))
+    few.store.devices.put(HUBS[0], *_device("d"))
     _send(few.store, "d", {"a": -1.7e308, "b": 1e-300}, {"a": 1.7e308, "b": 1e-300}, {"c": 0})
     browser.open(few)
     browser.wait(lambda: browser.count(ROW) == 1)
@@ -876,7 +879,7 @@ def test_numbers_of_any_size_are_drawn(browser, few):
 
 def test_simulator_that_is_lost_and_back(browser, tmp_path):
     with contextlib.closing(Store(tmp_path)) as store:
-        store.put_device(HUBS[0], *_device("d"))
+        store.devices.put(HUBS[0], *_device("d"))
         with servers() as serve:
             port = serve(tmp_path)
             browser.open(Served(port, store))
@@ -885,7 +888,7 @@ def test_simulator_that_is_lost_and_back(browser, tmp_path):
         assert browser.visible("#trouble")
         assert "cannot be reached" in browser.text("#trouble")
         assert browser.count(ROW) == 1
-        store.put_device(HUBS[0], *_device("e"))
+        store.devices.put(HUBS[0], *_device("e"))
         with servers() as serve:
             serve(tmp_path, port)
             browser.wait(lambda: browser.text("#live") == "live")

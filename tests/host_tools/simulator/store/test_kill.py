@@ -126,8 +126,8 @@ def test_nothing_acknowledged_is_lost(tmp_path):
         for load in loads[::2]:
             load.join(TIMEOUT_S)
     with running(state), contextlib.closing(Store(state)) as store:
-        kept = {body.decode() for *_, body in store.messages()}
+        kept = {body.decode() for *_, body in store.messages.all()}
         assert set(loads[0].acknowledged) <= kept
         assert set(loads[1].acknowledged) <= kept
         for name in loads[2].acknowledged:
-            assert store.enrollment("individual", name)
+            assert store.enrollments.get("individual", name)

@@ -49,20 +49,24 @@ def test_setting_that_is_set_wins(reopened):
 
 def test_everything_is_there_after_a_restart(reopened):
     store = reopened()
-    store.put_enrollment("individual", "Device-01", RECORD, ["AA", "BB"])
-    store.put_registration("Device-01", "5.op", RECORD, ["AA"])
-    store.put_device("Hub:1", "ä", RECORD)
-    store.add_message("Hub:1", "ä", {"content-type": "x"}, b"\0\xff")
-    store.add_requests([("dps", "PUT", "/x", 202, ("Device-01",), "")])
+    store.enrollments.put("individual", "Device-01", RECORD, ["AA", "BB"])
+    store.registrations.put("Device-01", "5.op", RECORD, ["AA"])
+    store.devices.put("Hub:1", "ä", RECORD)
+    store.messages.add("Hub:1", "ä", {"content-type": "x"}, b"\0\xff")
+    store.requests.add([("dps", "PUT", "/x", 202, ("Device-01",), "")])
     store.close()
     store = reopened()
-    assert store.enrollment("individual", "dEVICE-01") == RECORD
-    assert store.enrolled("AA") == store.enrolled("BB") == ("individual", "device-01")
-    operation, _, record, chain = store.registration("dEVICE-01")
+    assert store.enrollments.get("individual", "dEVICE-01") == RECORD
+    assert (
+        store.enrollments.with_certificate("AA")
+        == store.enrollments.with_certificate("BB")
+        == ("individual", "device-01")
+    )
+    operation, _, record, chain = store.registrations.get("dEVICE-01")
     assert (operation, record, chain) == ("5.op", RECORD, ["AA"])
-    assert store.device("hUB:1", "ä") == RECORD
-    assert list(store.messages()) == [("hub:1", "ä", {"content-type": "x"}, b"\0\xff")]
-    (request,) = store.requests()
+    assert store.devices.get("hUB:1", "ä") == RECORD
+    assert list(store.messages.all()) == [("hub:1", "ä", {"content-type": "x"}, b"\0\xff")]
+    (request,) = store.requests.all()
     assert request.pop("at") > 0
     assert request == {
         "service": "dps",
@@ -76,42 +80,46 @@ def test_everything_is_there_after_a_restart(reopened):
 
 def test_what_was_never_there(reopened):
     store = reopened()
-    assert store.enrollment("individual", "x") is None
-    assert store.enrolled("x") is None
-    assert store.registration("x") is None
-    assert store.device("hub", "x") is None
-    assert list(store.messages()) == store.requests() == []
+    assert store.enrollments.get("individual", "x") is None
+    assert store.enrollments.with_certificate("x") is None
+    assert store.registrations.get("x") is None
+    assert store.devices.get("hub", "x") is None
+    assert list(store.messages.all()) == store.requests.all() == []
 
 
 def test_device_ids_are_case_sensitive(reopened):
     store = reopened()
-    store.put_device("hub", "a", RECORD)
-    assert store.device("hub", "A") is None
+    store.devices.put("hub", "a", RECORD)
+    assert store.devices.get("hub", "A") is None
 
 
 def test_individual_and_group_of_the_same_name_are_two(reopened):
     store = reopened()
-    store.put_enrollment("individual", "x", {"n": 1}, ["AA"])
-    store.put_enrollment("group", "x", {"n": 2}, ["BB"])
-    assert store.enrollment("individual", "x") == {"n": 1}
-    assert store.enrolled("AA") == ("individual", "x")
-    assert store.enrolled("BB") == ("group", "x")
+    store.enrollments.put("individual", "x", {"n": 1}, ["AA"])
+    store.enrollments.put("group", "x", {"n": 2}, ["BB"])
+    assert store.enrollments.get("individual", "x") == {"n": 1}
+    assert store.enrollments.with_certificate("AA") == ("individual", "x")
+    assert store.enrollments.with_certificate("BB") == ("group", "x")
 
 
 def test_replaced_enrollment_gives_its_certificates_up(reopened):
     store = reopened()
-    store.put_enrollment("individual", "x", {"n": 1}, ["AA", "BB"])
-    store.put_enrollment("individual", "X", {"n": 2}, ["BB", "CC"])
-    assert store.enrollment("individual", "x") == {"n": 2}
-    assert store.enrolled("AA") is None
-    assert store.enrolled("BB") == store.enrolled("CC") == ("individual", "x")
+    store.enrollments.put("individual", "x", {"n": 1}, ["AA", "BB"])
+    store.enrollments.put("individual", "X", {"n": 2}, ["BB", "CC"])
+    assert store.enrollments.get("individual", "x") == {"n": 2}
+    assert store.enrollments.with_certificate("AA") is None
+    assert (
+        store.enrollments.with_certificate("BB")
+        == store.enrollments.with_certificate("CC")
+        == ("individual", "x")
+    )
 
 
 def test_messages_are_in_the_order_of_acceptance(reopened):
     store = reopened()
     for i in range(20):
-        store.add_message("hub", f"d{i % 3}", {}, b"%d" % i)
-    assert [body for *_, body in store.messages()] == [b"%d" % i for i in range(20)]
+        store.messages.add("hub", f"d{i % 3}", {}, b"%d" % i)
+    assert [body for *_, body in store.messages.all()] == [b"%d" % i for i in range(20)]
 
 
 def test_database_is_for_its_owner_only(reopened, tmp_path):
@@ -152,7 +160,7 @@ def test_restarted_simulator_forgets_nothing(tmp_path):
         _send(again, "device-01")  # the group's enrollment is there, and the root the same
     assert kept == {name: (first.state / name).read_bytes() for name in kept}
     with contextlib.closing(Store(first.state)) as store:
-        assert [m[1:] for m in store.messages()] == [("device-01", {}, b"hello")] * 2
+        assert [m[1:] for m in store.messages.all()] == [("device-01", {}, b"hello")] * 2
 
 
 def test_simulators_files_are_for_their_owner_only(tmp_path):

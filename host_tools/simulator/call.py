@@ -1,0 +1,92 @@
+"""A call of a simulated service: the request, the response, and the error."""
+
+import base64
+import datetime
+import json
+import uuid
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from twisted.web.http import Request
+
+from .tls import Client
+
+# The largest body that DPS or IoT Hub accepts.
+BODY_LIMIT = 256 * 1024
+
+
+@dataclass
+class Response:
+    """A response. body: None for no body, bytes as they are, everything else as JSON."""
+
+    status: int
+    body: dict | list | bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class ApiError(Exception):
+    """An error response with Azure's errorCode.
+
+    retry_after_s  seconds after which the call may be repeated; 0: no Retry-After header
+    """
+
+    def __init__(self, status: int, code: int, message: str, retry_after_s: int = 0):
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+@dataclass
+class Call:
+    """A parsed request.
+
+    path    the segments of the path
+    faults  the faults that apply to it: kind → Fault
+    """
+
+    request: Request
+    method: str
+    path: tuple[str, ...]
+    query: dict[str, str]
+    client: Client
+    request_id: str
+    faults: dict
+
+    @property
+    def chain(self) -> list[x509.Certificate]:
+        return self.client.chain
+
+    def json(self) -> dict:
+        """The body, which must be a JSON object. Raises ApiError."""
+        try:
+            value = json.loads(self.body() or b"{}")
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            # Inferred: the code. The status 400 is documented.
+            raise ApiError(400, 400004, "The request body is not a JSON object.")
+        return value
+
+    def body(self) -> bytes:
+        """The body's bytes. Raises ApiError if it is over the limit."""
+        body = self.request.content.read(BODY_LIMIT + 1)  # type: ignore[attr-defined]
+        if len(body) > BODY_LIMIT:
+            raise ApiError(413, 413001, "The request body is too large.")
+        return body
+
+    def header(self, name: str) -> str | None:
+        value = self.request.getHeader(name.encode())  # with a str, it would have to be UTF-8
+        return None if value is None else value.decode("latin-1")
+
+
+def timestamp(at: float) -> str:
+    """UTC in DPS's form, with seven digits after the second."""
+    moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0Z"
+
+
+def new_etag() -> str:
+    """An etag in DPS's form: base64 of a quoted identifier."""
+    return base64.b64encode(f'"{uuid.uuid4()}"'.encode()).decode()

@@ -1,0 +1,82 @@
+"""Listen on the simulator's ports."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from twisted.internet import reactor
+from twisted.internet.error import CannotListenError
+
+from .. import ToolError
+from .server_certificate import LOOPBACK
+from .tls import ServerTLS
+
+# How often to try for two free ports in a row.
+PAIR_ATTEMPTS = 20
+
+# How many connections may wait until they are accepted.
+BACKLOG = 1024
+
+
+def address_of(host: str) -> str:
+    """The address to listen on: loopback, unless another host is given. Raises ToolError."""
+    if host == "localhost":
+        return LOOPBACK
+    try:
+        return socket.gethostbyname(host)
+    except OSError as error:
+        raise ToolError(f"--host {host} has no address ({error}): name another host") from error
+
+
+@dataclass
+class Listener:
+    """Listens on one address, which clients know by a name."""
+
+    name: str
+    address: str
+
+    def listen_pair(
+        self, port: int, tls: ServerTLS, factory, next_tls: ServerTLS, next_factory
+    ) -> str:
+        """Listen on a port and on the next one → the first one's host. Raises ToolError."""
+        for left in range(PAIR_ATTEMPTS, 0, -1):
+            first = self.listen(port, tls, factory)
+            try:
+                self.listen(first.getHost().port + 1, next_tls, next_factory)
+                break
+            except ToolError:
+                first.stopListening()
+                if port or left == 1:
+                    raise
+        return self.host(first)
+
+    def listen(self, port: int, tls: ServerTLS, factory):
+        """Listen on a port; 0: any free one. Raises ToolError."""
+        with _tool_errors(port, self.address):
+            return reactor.listenSSL(  # type: ignore[attr-defined]
+                port, factory, tls, interface=self.address, backlog=BACKLOG
+            )
+
+    def listen_plain(self, port: int, factory):
+        """Listen without TLS, on loopback only. Raises ToolError."""
+        with _tool_errors(port, LOOPBACK):
+            return reactor.listenTCP(port, factory, interface=LOOPBACK)  # type: ignore
+
+    def host(self, listening) -> str:
+        """Name and port of a port that listens."""
+        return f"{self.name}:{listening.getHost().port}"
+
+
+@contextlib.contextmanager
+def _tool_errors(port: int, address: str) -> Iterator[None]:
+    """Turn Twisted's exception into a ToolError."""
+    try:
+        yield
+    except CannotListenError as error:
+        raise ToolError(
+            f"cannot listen on port {port} ({error.socketError.strerror} on {address}): stop the"
+            " program that uses it, or choose other ports with --dps-port, --hub-port (a hub's"
+            " MQTT is on the next port, and the next hub on the port after that) and --page-port;"
+            " and give an address of this machine with --host"
+        ) from error

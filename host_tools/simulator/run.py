@@ -1,0 +1,46 @@
+"""Run the simulator in this process, until a signal ends it."""
+
+import contextlib
+import os
+import sys
+
+from .settings import Settings
+
+
+def simulate(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Prints one `ready` line, then a line for each request."""
+    # Imported here, because the reactor takes long to load, and installs signal handlers.
+    from twisted.internet import reactor
+
+    from .server import start
+
+    _raise_file_limit()
+    running = start(settings, _print_line)
+    _print_line(f"service API: {running.connection_string}")
+    hubs = " ".join(f"hub=https://{hub}" for hub in running.hubs)
+    ready = (
+        f"ready dps=https://{running.dps} {hubs} page={running.page}"
+        f" id_scope={running.id_scope} root={running.root}"
+    )
+    # Printed when the signal handlers are installed: a reader of the line may send a signal.
+    reactor.callWhenRunning(_print_line, ready)  # type: ignore
+    reactor.run()  # type: ignore
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open connections as the system does."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(ValueError, OSError):  # then the limit stays as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _print_line(line: str) -> None:
+    """Print a line. If nobody reads our output any more, go on serving."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,129 @@
+"""Accepted messages (telemetry) and requests in the store.
+
+Messages are numbered without gaps, in the order in which they were accepted.
+"""
+
+import bisect
+import functools
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+
+from .database import fetch_value
+
+# How many of the last requests are kept, and after how many new ones the older ones are deleted.
+REQUESTS_KEPT = 20_000
+SWEEP_INTERVAL = 1_000
+
+# The names in a chain as JSON. Most requests have the same ones.
+_to_json = functools.lru_cache(10_000)(json.dumps)
+
+
+class Messages:
+    """The messages that the hubs have accepted."""
+
+    def __init__(self, db: sqlite3.Connection):
+        self._db = db
+
+    def add(self, hub: str, device_id: str, properties: dict, body: bytes) -> None:
+        self._db.execute(
+            "INSERT INTO messages (at, hub, device_id, properties, body) VALUES (?, ?, ?, ?, ?)",
+            (time.time(), hub.lower(), device_id, json.dumps(properties), body),
+        )
+
+    def all(self) -> Iterator[tuple[str, str, dict, bytes]]:
+        """Hub, device ID, properties and body of each message."""
+        for hub, device_id, properties, body in self._db.execute(
+            "SELECT hub, device_id, properties, body FROM messages ORDER BY number"
+        ):
+            yield hub, device_id, json.loads(properties), body
+
+    def last(
+        self, device: tuple[str, str] | None, after: int, limit: int, body_limit: int
+    ) -> list[tuple[int, float, str, str, int, bytes]]:
+        """The last messages, the newest first.
+
+        device      hub and device ID; None: all devices
+        after       only messages with a higher number
+        body_limit  how many bytes of each body
+
+        Returns number, time, hub, device ID, size and the first bytes of each.
+        """
+        where = "hub = ? AND device_id = ? AND " if device else ""
+        return self._db.execute(
+            "SELECT number, at, hub, device_id, length(body), ifnull(substr(body, 1, ?), x'')"  # noqa: S608
+            f" FROM messages WHERE {where}number > ? ORDER BY number DESC LIMIT ?",
+            (body_limit, *(device or ()), after, limit),
+        ).fetchall()
+
+    def count_of(self, hub: str, device_id: str, after: int) -> tuple[int, int]:
+        """How many messages of a device have a higher number, and the highest one (or 0)."""
+        return self._db.execute(
+            "SELECT count(*), ifnull(max(number), 0) FROM messages"
+            " WHERE hub = ? AND device_id = ? AND number > ?",
+            (hub, device_id, after),
+        ).fetchone()
+
+    def count_before(self, at: float) -> int:
+        """How many messages were accepted before a time. Their times rise with their numbers."""
+        query = "SELECT at FROM messages WHERE number >= ? ORDER BY number LIMIT 1"
+        numbers = range(1, self.last_number() + 1)
+        return bisect.bisect_left(numbers, at, key=lambda n: fetch_value(self._db, query, n))
+
+    def last_number(self) -> int:
+        return fetch_value(self._db, "SELECT max(number) FROM messages") or 0
+
+
+class Requests:
+    """The last requests to all services."""
+
+    def __init__(self, db: sqlite3.Connection):
+        self._db = db
+        self._since_sweep = SWEEP_INTERVAL
+
+    def add(self, requests: list[tuple[str, str, str, int, tuple[str, ...], str]]) -> None:
+        """Keep requests: service, method, path, status, names in the chain, error."""
+        now = time.time()
+        self._db.executemany(
+            "INSERT INTO requests (at, service, method, path, status, chain, error)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(now, *rest, _to_json(chain), error) for *rest, chain, error in requests],
+        )
+        self._since_sweep += len(requests)
+        if self._since_sweep >= SWEEP_INTERVAL:
+            self._since_sweep = 0
+            self._db.execute(
+                "DELETE FROM requests WHERE number <= (SELECT max(number) FROM requests) - ?",
+                (REQUESTS_KEPT,),
+            )
+
+    def all(self) -> list[dict]:
+        """The requests in their order: at, service, method, path, status, chain, error."""
+        cursor = self._db.execute(
+            "SELECT at, service, method, path, status, chain, error FROM requests ORDER BY number"
+        )
+        names = [column[0] for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor]
+        return [{**row, "chain": json.loads(row["chain"])} for row in rows]
+
+    def last(self, after: int, limit: int, errors_only: bool) -> list[tuple]:
+        """Number, time, service, method, path, status and error of requests, the newest first.
+
+        after  only requests with a higher number
+        """
+        error = "AND error <> '' " if errors_only else ""
+        return self._db.execute(
+            "SELECT number, at, service, method, path, status, error FROM requests"  # noqa: S608
+            f" WHERE number > ? {error}ORDER BY number DESC LIMIT ?",
+            (after, limit),
+        ).fetchall()
+
+    def last_number(self) -> int:
+        """The number of requests so far, including those that are not kept any more."""
+        return fetch_value(self._db, "SELECT max(number) FROM requests") or 0
+
+    def count_errors(self, after: int) -> int:
+        """How many requests with a higher number have an error."""
+        query = "SELECT count(*) FROM requests WHERE number > ? AND error <> ''"
+        return fetch_value(self._db, query, after)
