@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from bench.bench import Dps, answer
-from conftest import run_program
+from bench.scripted_services import Dps, answer
 from helpers import peers
+from helpers.programs import run_program
 from microdps_tools.certs import encoding
 from microdps_tools.certs.making import issue
 from microdps_tools.simulator.store.store import Store

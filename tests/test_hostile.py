@@ -5,8 +5,8 @@ import re
 
 import test_http
 
-from conftest import run_program
 from helpers import peers
+from helpers.programs import run_program
 
 TIMEOUT_MS = 700
 OK = test_http.OK

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from conftest import run_program
 from helpers import peers
+from helpers.programs import run_program
 from microdps_tools import interpreter
 from microdps_tools.certs import encoding
 from microdps_tools.certs.making import issue
@@ -120,7 +120,7 @@ def test_chain_up_to_the_limit_is_sent_and_a_longer_one_is_not_loaded(simulator,
     device, issuers = chain_of(simulator, name, 4096)
     size = 7 + sum(len(encoding.der(c)) + 3 for c in (device.cert, *issuers))
     assert 3500 < size <= 4096
-    identity = simulator.lay(name, device, issuers)
+    identity = simulator.write_identity(name, device, issuers)
     assert simulator.provision(which, identity, name).lines[-1] == "sent 1"
-    identity = simulator.lay(name, device, [*issuers, issuers[-1], issuers[-1]])
+    identity = simulator.write_identity(name, device, [*issuers, issuers[-1], issuers[-1]])
     assert simulator.provision(which, identity, name).error[:2] == ["IdentityError", "chain-limit"]

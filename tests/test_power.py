@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import run_program
+from helpers.programs import run_program
 from microdps_tools import interpreter
 
 WRITES = os.environ.get("POWER_WRITES", "12")

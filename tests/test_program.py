@@ -1,85 +1,17 @@
 """main.py as a board runs it, with fake modules in place of the board's own."""
 
-import datetime
-import json
-import os
-import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-from microdps_tools import CHECKOUT, interpreter
-from microdps_tools.certs.making import CertAndKey, issue
-from microdps_tools.device.config import write_config, write_identity
+from helpers.board_folders import BoardFolder, board_for
 from microdps_tools.device.program import install_program
-from microdps_tools.simulator.store.store import Store
-
-FAKE_MODULES = CHECKOUT / "host_tools" / "virtual_board" / "fake_modules"
-HEAP = "192k"  # the program is compiled on the board here; deployed, it is not
-
-
-class BoardFolder:
-    """A device's folder, which main.py runs in as on a board's file system."""
-
-    def __init__(self, simulator, folder, name):
-        self.folder = folder
-        self.simulator = simulator
-        self.name = name
-        identity = simulator.device(name).parent.parent
-        write_identity(folder, identity, str(simulator.root))
-        self.configure(
-            id_scope=simulator.id_scope,
-            registration_id=name,
-            host=simulator.dps,
-            interval_s=0.05,
-            messages=3,
-            wifi={"ssid": "home", "password": "x"},
-        )
-        install_program(folder)
-
-    def configure(self, **changes):
-        write_config(self.folder, changes)
-
-    def start(self):
-        return subprocess.Popen(
-            [*interpreter.micropython(HEAP).command, "main.py"],
-            cwd=self.folder,
-            env={**os.environ, "MICROPYPATH": f"{FAKE_MODULES}:.frozen"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def boot(self) -> str:
-        """Run to the end → what it printed."""
-        with self.start() as process:
-            return process.communicate(timeout=60)[0]
-
-    def requests(self) -> list[str]:
-        store = Store(self.simulator.state)
-        rows = [r for r in store.requests.all() if f"/{self.name}/" in r["path"]]
-        store.close()
-        return [r["method"] for r in rows]
-
-    def errors(self) -> list[dict]:
-        return json.loads((self.folder / "errors.json").read_text())
-
-    def lay(self, pair: CertAndKey, issuers=()):
-        """Put an identity into slot b."""
-        made = self.simulator.lay(f"{self.name}-b", pair, issuers)
-        shutil.copytree(made, self.folder / "identity" / "b")
-
-    def state(self) -> dict:
-        return json.loads((self.folder / "state.json").read_text().split(" ", 1)[1])
 
 
 @pytest.fixture
 def board(simulator, tmp_path, request):
-    name = request.node.name.removeprefix("test_")[:50].strip("_").replace("_", "-")
-    return BoardFolder(simulator, tmp_path / "board", name)
+    return board_for(request, simulator, tmp_path)
 
 
 def test_joins_sets_the_clock_and_sends(board):
@@ -219,93 +151,6 @@ def test_errors_are_kept_counted_and_rate_limited(board):
 def test_broken_config_stops_the_program_and_names_the_key(board):
     (board.folder / "config.json").write_text('{"id_scope": "0ne1"}')
     assert "config.json: registration_id: this key is missing" in board.boot()
-
-
-def moment(**later) -> datetime.datetime:
-    """Now, or so much later, for a certificate to be valid from. What the simulator issued before
-    is valid from an earlier moment."""
-    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(**later)
-
-
-@pytest.fixture
-def renewed(board):
-    """A board whose next certificate lies in slot b."""
-    board.boot()
-    issuer = board.simulator.intermediate
-    pair = issue(board.name, issuer, start=moment())
-    board.lay(pair, [issuer.cert])
-    return board
-
-
-def test_newer_certificate_is_tried_and_kept(renewed):
-    shown = renewed.boot()
-    assert "trying the newer one in slot b" in shown
-    assert "the one in slot b is in use now" in shown
-    assert "done: 3 messages sent" in shown
-    assert renewed.state()["slot"] == "b"
-    again = renewed.boot()
-    assert "trying" not in again and "register:" not in again
-    assert "done: 3 messages sent" in again
-
-
-def test_certificate_on_trial_survives_a_power_cut_at_every_step(renewed):
-    for step in ("trying the newer one", "register: 202", "assigned to"):
-        with renewed.start() as process:
-            for line in process.stdout:
-                if step in line:
-                    break
-            process.kill()
-        assert renewed.state().get("slot") != "b", step
-    assert "the one in slot b is in use now" in renewed.boot()
-
-
-def test_refused_certificate_is_given_up_for_the_old_one_and_not_tried_again(board):
-    board.boot()
-    stranger = issue("stranger", ca=True)
-    pair = issue(board.name, stranger, start=moment())
-    board.lay(pair, [stranger.cert])
-    shown = board.boot()
-    assert "error: certificate in slot b given up" in shown
-    assert "done: 3 messages sent" in shown
-    assert [entry["code"] for entry in board.errors()] == [401002]
-    again = board.boot()
-    assert "trying" not in again
-    assert "done: 3 messages sent" in again
-
-
-def test_slot_that_is_not_whole_is_reported_and_the_old_one_goes_on(renewed):
-    (renewed.folder / "identity" / "b" / "cert.der").write_bytes(b"half of it")
-    shown = renewed.boot()
-    assert "error: identity/b/cert.der: " in shown
-    assert "done: 3 messages sent" in shown
-
-
-def test_older_certificate_in_the_other_slot_is_left_alone(board):
-    issuer = board.simulator.intermediate
-    pair = issue(board.name, issuer, start=moment(days=-30))
-    board.lay(pair, [issuer.cert])
-    assert "trying" not in board.boot()
-
-
-def test_lost_slot_is_reported_and_the_other_one_used(renewed):
-    renewed.boot()
-    shutil.rmtree(renewed.folder / "identity" / "b")
-    shown = renewed.boot()
-    assert "error: identity/b/key.der: " in shown
-    assert "done: 3 messages sent" in shown
-
-
-def test_identity_in_an_nvs_partition(board):
-    """An image of ESP-IDF's own tool; the folder identity/ is not there."""
-    identity = board.folder / "identity" / "a"
-    rows = ["key,type,encoding,value", "microdps,namespace,,"]
-    rows += [f"{part},file,binary,{identity / part}.der" for part in ("key", "cert", "roots")]
-    table = board.folder / "nvs.csv"
-    table.write_text("\n".join(rows) + "\n")
-    command = [sys.executable, "-m", "esp_idf_nvs_partition_gen", "generate"]
-    subprocess.run([*command, table, board.folder / "nvs.bin", "0x6000"], check=True)
-    shutil.rmtree(board.folder / "identity")
-    assert "done: 3 messages sent" in board.boot()
 
 
 def test_hub_that_asks_late_is_told_once_and_remembered(late_simulator, tmp_path):

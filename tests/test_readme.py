@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import run_code
 from helpers import virtual_boards as boards
 from helpers.mock_boot_loader import Mock, write_firmware
+from helpers.programs import run_code
 from microdps_tools import CHECKOUT, interpreter
 from microdps_tools.__main__ import parser
 from microdps_tools.simulator.settings import Settings

@@ -125,13 +125,7 @@ def flash(
                     f"the board on {port} is {before.registration_id} already: use another board,"
                     " or give --again"
                 )
-            common = job.parts(boot_loader.flash_size)
-            entry.program = parts_digest(common)
-            if before and before.program == entry.program:
-                common = {}  # a board that has run has changed its own file system
-            parts = boot_loader.differing(common) | {job.board.nvs: device.nvs}
-            boot_loader.write(parts)
-            entry.bytes = sum(map(len, parts.values()))
+            _write(boot_loader, device, job, before, entry)
             boot_loader.restart()
         finally:
             boot_loader.close()
@@ -143,6 +137,19 @@ def flash(
         entry.utc = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         record.add(entry)
     return entry
+
+
+def _write(
+    boot_loader: BootLoader, device: Device, job: Job, before: Entry | None, entry: Entry
+) -> None:
+    """Write what the board does not have, and note it in its entry. before: its last entry."""
+    common = job.parts(boot_loader.flash_size)
+    entry.program = parts_digest(common)
+    if before and before.program == entry.program:
+        common = {}  # a board that has run has changed its own file system
+    parts = boot_loader.differing(common) | {job.board.nvs: device.nvs}
+    boot_loader.write(parts)
+    entry.bytes = sum(map(len, parts.values()))
 
 
 def flash_all(

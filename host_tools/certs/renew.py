@@ -38,13 +38,7 @@ def renew(
     Raises ToolError.
     """
     folders = {"a": folder, "b": folder / "b"}
-    chains = {
-        slot: load_certs(place / "cert.der")
-        for slot, place in folders.items()
-        if slot == "a" or place.exists()
-    }
-    current = max(chains, key=lambda slot: chains[slot][0].not_valid_before_utc)
-    cert, *issuers = chains[current]
+    current, (cert, *issuers) = _current(folders)
     issuer = _issuer_of(cert, issuer_cert, issuer_key, passphrase)
     now = datetime.datetime.now(datetime.UTC) - BACKDATE
     device = issue(
@@ -58,6 +52,16 @@ def renew(
     files = device_files(device, issuers, passphrase if encrypt else None)
     write_folder(folders[slot], files, force)
     return folders[slot], slot
+
+
+def _current(folders: dict[str, Path]) -> tuple[str, list[x509.Certificate]]:
+    """The slot with the newest certificate, and its chain. Raises ToolError."""
+    chains = {
+        slot: load_certs(folder / "cert.der")
+        for slot, folder in folders.items()
+        if slot == "a" or folder.exists()
+    }
+    return max(chains.items(), key=lambda item: item[1][0].not_valid_before_utc)
 
 
 def _issuer_of(

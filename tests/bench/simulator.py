@@ -21,7 +21,7 @@ import time
 import timeit
 from pathlib import Path
 
-from conftest import enrolled, start_simulator
+from helpers.simulators import enrolled, start_simulator
 from microdps_tools import CHECKOUT
 from microdps_tools.certs import encoding
 from microdps_tools.files import write_files

@@ -1,20 +1,16 @@
-"""What the tests of the host tools share: the command line, and DPS's service API."""
+"""Shared by the tests of the host tools: the command line, and DPS's service API by hand."""
 
 from dataclasses import dataclass
 
 import pytest
-import requests
 
+from helpers.by_hand import Rest
 from microdps_tools.__main__ import main
-from microdps_tools.enroll import connection_string, sas
-from microdps_tools.simulator.dps.authorization import KEY_NAME
-
-TIMEOUT_S = 20
 
 
 @dataclass
 class Done:
-    """A command that has ended: exit code and output."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -22,7 +18,7 @@ class Done:
 
     @property
     def refusal(self) -> str:
-        """The one sentence of a command that failed; fails if it ended in any other way."""
+        """The error, one sentence. Fails if the command ended in any other way."""
         assert self.code == 1, self.out + self.err
         assert self.out == ""
         assert self.err.startswith("microdps: ")
@@ -43,33 +39,6 @@ def command(capfd):
         return Done(code, *capfd.readouterr())
 
     return run
-
-
-class Rest:
-    """DPS's service API of a simulator, by hand."""
-
-    def __init__(self, simulator):
-        self.simulator = simulator
-        text = connection_string.read(simulator.state / "connection-string.key.txt")
-        self.key = connection_string.parse(text)["SharedAccessKey"]
-
-    def __call__(self, method: str, path: str, record=None, **given) -> requests.Response:
-        """Ask for enrollments/… or enrollmentGroups/…; given: headers, version."""
-        headers = {"Authorization": self.token()} | given.get("headers", {})
-        return requests.request(
-            method,
-            f"https://{self.simulator.dps}/{path}",
-            params={"api-version": given.get("version", "2021-10-01")},
-            json=record,
-            headers=headers,
-            verify=str(self.simulator.root),
-            timeout=TIMEOUT_S,
-        )
-
-    def token(self, **given) -> str:
-        host = given.pop("host", self.simulator.dps)
-        key_name = given.pop("key_name", KEY_NAME)
-        return sas.token(host, key_name, given.pop("key", self.key), **given)
 
 
 @pytest.fixture

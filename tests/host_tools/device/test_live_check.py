@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import enrolled, start_simulator
+from helpers.simulators import enrolled, start_simulator
 from microdps_tools.device.config import write_config, write_identity
 
 

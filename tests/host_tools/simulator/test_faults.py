@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from helpers.by_hand import TIMEOUT_S, Device
+from helpers.by_hand import TIMEOUT_S, enrolled_device
 from microdps_tools.simulator.faults import CERTIFICATES, KINDS, Faults, parse
 from microdps_tools.simulator.process import running_simulator
 
@@ -20,7 +20,7 @@ from microdps_tools.simulator.process import running_simulator
 def device(simulator, request):
     """A device of the enrolled group, provisioned."""
     name = f"fault-{re.sub('[^a-z0-9]+', '-', request.node.name.lower())[-50:]}-0"
-    device = Device(simulator, name, simulator.device(name).parent.parent)
+    device = enrolled_device(simulator, name)
     device.provision()
     return device
 

@@ -11,8 +11,8 @@ import subprocess
 
 import pytest
 
-from conftest import enrolled, start_simulator
-from helpers.by_hand import TIMEOUT_S, Device
+from helpers.by_hand import TIMEOUT_S, Device, enrolled_device
+from helpers.simulators import enrolled, start_simulator
 from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import device_files
 from microdps_tools.certs.making import issue
@@ -57,7 +57,7 @@ def simulator(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def device(simulator):
-    device = Device(simulator, "victim-01", simulator.device("victim-01").parent.parent)
+    device = enrolled_device(simulator, "victim-01")
     device.provision()
     return device
 

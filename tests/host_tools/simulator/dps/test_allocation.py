@@ -7,8 +7,8 @@ import re
 import pytest
 import requests
 
-from conftest import enrolled, start_simulator
-from helpers.by_hand import Device
+from helpers.by_hand import enrolled_device
+from helpers.simulators import enrolled, start_simulator
 from microdps_tools.certs import encoding
 from microdps_tools.simulator.process import running_simulator
 
@@ -53,7 +53,7 @@ def group(rest):
 
 
 def device(simulator, name):
-    return Device(simulator, name, simulator.device(name).parent.parent)
+    return enrolled_device(simulator, name)
 
 
 def told(operation) -> tuple[str, str]:

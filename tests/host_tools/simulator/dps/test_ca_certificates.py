@@ -131,7 +131,7 @@ def member(simulator, request, name, ca):
     """A device whose chain leads to the CA, of a group that refers to it by its name."""
     registration_id = f"member-{uuid.uuid4()}"
     pair = issue(registration_id, ca)
-    simulator.lay(registration_id, pair, [ca.cert])
+    simulator.write_identity(registration_id, pair, [ca.cert])
     return Device(simulator, registration_id, simulator.folder / "devices" / registration_id)
 
 

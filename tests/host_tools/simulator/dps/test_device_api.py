@@ -496,7 +496,7 @@ def test_disabled_group_refuses_its_devices(simulator, rest, name, tmp_path):
     write_files(tmp_path, {"issuer.pem": encoding.pem(pair.cert)})
     enroll_group(simulator.service, name, tmp_path / "issuer.pem")
     device = Caller(simulator, name)
-    simulator.lay(name, issue(name, pair), [pair.cert])
+    simulator.write_identity(name, issue(name, pair), [pair.cert])
     assert device.register().status_code == 202
     put(
         rest,

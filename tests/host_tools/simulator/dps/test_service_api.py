@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from helpers.by_hand import Device
+from helpers.by_hand import Device, enrolled_device
 from microdps_tools.certs import encoding
 from microdps_tools.certs.making import issue
 
@@ -16,7 +16,7 @@ def name():
 
 @pytest.fixture
 def device(simulator, name):
-    return Device(simulator, name, simulator.device(name).parent.parent)
+    return enrolled_device(simulator, name)
 
 
 def record(name, **changes) -> dict:
@@ -45,7 +45,7 @@ def test_attestation_mechanism(rest, name):
 
 def test_enrollment_shows_its_registration(simulator, rest, name, tmp_path):
     pair = issue(name)
-    simulator.lay(name, pair)
+    simulator.write_identity(name, pair)
     pem = encoding.pem(pair.cert).decode()
     x509 = {"clientCertificates": {"primary": {"certificate": pem}}}
     given = record(name, attestation={"type": "x509", "x509": x509}, deviceId=f"own-{name}")
@@ -80,7 +80,7 @@ def test_registration_get_delete_and_lookup(rest, device):
 def test_registrations_of_a_group_in_pages(simulator, rest):
     names = {f"enrolled-{uuid.uuid4()}" for _ in range(5)}
     for name in names:
-        Device(simulator, name, simulator.device(name).parent.parent).provision()
+        enrolled_device(simulator, name).provision()
     found: list[str] = []
     token = ""
     while True:

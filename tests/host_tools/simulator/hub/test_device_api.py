@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from helpers.by_hand import BODY, HUB_API, TIMEOUT_S, Device
+from helpers.by_hand import BODY, HUB_API, TIMEOUT_S, Device, enrolled_device
 from microdps_tools.certs.certificate_folder import make_self_signed
 from microdps_tools.enroll.enrollment import enroll_individual
 from microdps_tools.simulator.hub.device_api import VERSIONS
@@ -22,7 +22,7 @@ def name(request):
 @pytest.fixture
 def make(simulator):
     """A device of the enrolled group, not provisioned."""
-    return lambda name: Device(simulator, name, simulator.device(name).parent.parent)
+    return lambda name: enrolled_device(simulator, name)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_too_large_body_of_a_stranger_is_unauthorized(make, name):
 
 def test_hub_that_asks_late_accepts_a_client_that_renegotiates(late_simulator, name):
     """curl does, by OpenSSL."""
-    device = Device(late_simulator, name, late_simulator.device(name).parent.parent)
+    device = enrolled_device(late_simulator, name)
     device.provision()
     cert, key = device.cert
     done = subprocess.run(

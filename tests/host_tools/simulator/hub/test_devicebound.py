@@ -8,8 +8,8 @@ import uuid
 import pytest
 import requests
 
-from conftest import enrolled, start_simulator
-from helpers.by_hand import TIMEOUT_S, Device
+from helpers.by_hand import TIMEOUT_S, Device, enrolled_device
+from helpers.simulators import enrolled, start_simulator
 from microdps_tools.simulator.hub.batch import BATCH_LIMIT, BATCH_TYPE
 from microdps_tools.simulator.hub.device_api import BODY_LIMIT, MAX_DELIVERIES, QUEUE_LIMIT
 from microdps_tools.simulator.limits import Limit, Limits
@@ -25,7 +25,7 @@ def device(simulator):
 
 def make(simulator) -> Device:
     name = f"bound-{uuid.uuid4()}"
-    device = Device(simulator, name, simulator.device(name).parent.parent)
+    device = enrolled_device(simulator, name)
     device.provision()
     return device
 
@@ -190,7 +190,7 @@ def test_batch_that_is_too_large(device):
 def test_newer_error_body(tmp_path):
     with start_simulator(tmp_path, "--hub-errors=new") as at:
         running = enrolled(tmp_path, at)
-        device = Device(running, "new-01", running.device("new-01").parent.parent)
+        device = enrolled_device(running, "new-01")
         answer = device.send()
         assert answer.status_code == 401
         body = answer.json()
@@ -236,7 +236,7 @@ def test_five_polls_in_ten_seconds_and_no_more(device):
 def test_thousand_registrations_in_a_minute_and_no_more(tmp_path):
     with start_simulator(tmp_path) as at, requests.Session() as session:
         running = enrolled(tmp_path, at)
-        device = Device(running, "busy-01", running.device("busy-01").parent.parent)
+        device = enrolled_device(running, "busy-01")
         url = f"https://{at['dps']}/{at['id_scope']}/registrations/busy-01/register"
         given = {"cert": device.cert, "verify": at["root"], "timeout": TIMEOUT_S}
         answers = [session.put(f"{url}?api-version=2021-06-01", **given) for _ in range(1001)]
@@ -249,6 +249,6 @@ def test_thousand_registrations_in_a_minute_and_no_more(tmp_path):
 def test_no_limits(tmp_path):
     with start_simulator(tmp_path, "--no-limits") as at:
         running = enrolled(tmp_path, at)
-        device = Device(running, "free-01", running.device("free-01").parent.parent)
+        device = enrolled_device(running, "free-01")
         operation = device.register().json()["operationId"]
         assert {device.poll(operation).status_code for _ in range(20)} == {200}

@@ -22,8 +22,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from conftest import PROGRAMS, TIMEOUT_S
 from helpers.by_hand import Device
+from helpers.programs import PROGRAMS, TIMEOUT_S
 from microdps import advice
 from microdps_tools import CHECKOUT
 from microdps_tools.simulator.page.api import BODY_LIMIT

@@ -12,7 +12,7 @@ import paho.mqtt.client as paho
 import requests
 from paho.mqtt.enums import CallbackAPIVersion
 
-from conftest import enrolled
+from helpers.simulators import enrolled
 from microdps_tools import CHECKOUT, ToolError
 from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import make_chain

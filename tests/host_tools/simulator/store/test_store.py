@@ -7,7 +7,7 @@ import re
 import pytest
 import requests
 
-from conftest import Simulator, enrolled, start_simulator
+from helpers.simulators import Simulator, enrolled, start_simulator
 from microdps_tools.simulator.process import running_simulator
 from microdps_tools.simulator.store.store import Store
 

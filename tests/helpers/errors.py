@@ -1,0 +1,9 @@
+"""The error of a program, and how fast it came."""
+
+
+def expect(result, kind: str, code: str, *words: str, within_ms: int = 8000) -> None:
+    """Check an error: its class and code, the time it took, and words in its text."""
+    assert result.error[:2] == [kind, code], result.lines
+    assert int(result.error[2]) <= within_ms
+    for word in words:
+        assert word in result.text

@@ -1,0 +1,300 @@
+"""Imports run one way: from upper rooms to lower ones, and never in a circle.
+
+All imports count, those inside functions as well. A room is a folder or, at the top, a module. The
+tables below say which rooms a room may import.
+"""
+
+import ast
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from microdps_tools import CHECKOUT, FIRMWARE
+
+HOST_TOOLS = CHECKOUT / "host_tools"
+
+# host_tools/: room → the rooms that it may import. All may import host_tools/__init__.py.
+HOST_LAYERS = {
+    "files": "",
+    "boards": "",
+    "interpreter": "",
+    "certs": "files",
+    "enroll": "certs",
+    "device": "certs files boards interpreter",
+    "board": "device certs files boards interpreter",
+    "virtual_board": "files interpreter",
+    "simulator": "enroll certs files",
+    "demo": "simulator enroll device certs interpreter",
+    "__main__": "board certs demo device enroll simulator virtual_board",
+}
+
+# host_tools/simulator/: the same. "services" is shared by dps and hub; "servers" starts all.
+SIMULATOR_ROOMS = {
+    "services": "attestation call faults http_service limits tls transport_faults",
+    "servers": "listener process run server server_certificate settings verbs",
+}
+SIMULATOR_LAYERS = {
+    "store": "",
+    "services": "store",
+    "hub": "services store",
+    "dps": "hub services store",
+    "page": "hub services store",
+    "servers": "page dps hub services store",
+}
+
+# firmware/: room → its modules, and room → the rooms that it may import.
+FIRMWARE_ROOMS = {
+    "errors": "errors advice",
+    "board": "board",
+    "driver": "link failure cpython",
+    "protocol": "http dps hub mqtt properties url service",
+    "device": "__init__ device aio client identity backoff state certificate rollover transport",
+    "program": "program config journal status",
+    "start": "main boot app manifest",
+}
+FIRMWARE_LAYERS = {
+    "errors": "",
+    "board": "errors",
+    "driver": "errors",
+    "protocol": "errors",
+    "device": "protocol driver board errors",
+    "program": "device protocol board errors",
+    "start": "program board",
+}
+# Circles that are still there. Remove each entry together with its circle.
+FIRMWARE_CIRCLES = {("dps", "service"), ("http", "url")}
+
+# Protocol modules do no I/O, so they import none of these.
+IO_MODULES = {"machine", "network", "os", "select", "socket", "ssl", "time", "tls"}
+
+
+@dataclass
+class Module:
+    """A module of a tree.
+
+    own     names of the modules of the same tree that it imports
+    others  top-level names of all other modules that it imports
+    """
+
+    own: set[str] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
+
+
+def read_tree(root: Path, package: str) -> dict[str, Module]:
+    """All modules of a tree by their names: "certs.keys"; "" for root/__init__.py.
+
+    package  the name under which the tree is imported
+    """
+    paths = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return {name: _read_module(path, name, package, set(paths)) for name, path in paths.items()}
+
+
+def _read_module(path: Path, name: str, package: str, names: set[str]) -> Module:
+    module = Module()
+    # What one dot means: the package itself, or the one that the module is in.
+    here = name if path.stem == "__init__" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            targets = [(alias.name, "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = here.split(".") if here else []
+                parts = parts[: len(parts) - (node.level - 1)]
+                base = ".".join([package, *parts, *filter(None, [base])])
+            targets = [(base, alias.name) for alias in node.names]
+        else:
+            continue
+        for base, attribute in targets:
+            top, _, inner = base.partition(".")
+            if top != package:
+                module.others.add(top)
+                continue
+            submodule = f"{inner}.{attribute}".strip(".")
+            found = submodule if attribute and submodule in names else inner
+            assert found in names, f"{path}: there is no module {base}"
+            module.own.add(found)
+    module.own.discard(name)
+    return module
+
+
+def words(text: str) -> set[str]:
+    return set(text.split())
+
+
+def rooms_of(names, rooms: dict[str, str]) -> dict[str, str]:
+    """Module → its room: the one that lists it, else its folder or its own name."""
+    listed = {name: room for room, members in rooms.items() for name in words(members)}
+    return {name: listed.get(name, name.partition(".")[0]) for name in names}
+
+
+def wrong_arrows(modules, layers: dict[str, str], rooms: dict[str, str]) -> list[str]:
+    """The imports that the table does not allow, as "module → module"."""
+    room = rooms_of(modules, rooms)
+    unknown = {room[name] for name in modules if name} - set(layers)
+    assert not unknown, f"the table lacks {unknown}"
+    return [
+        f"{name} → {target}"
+        for name, module in modules.items()
+        for target in sorted(module.own)
+        if name and target and room[target] not in words(layers[room[name]]) | {room[name]}
+    ]
+
+
+def circles(arrows: dict[str, set[str]]) -> set[tuple[str, ...]]:
+    """The groups of names that reach each other."""
+    reached: dict[str, set[str]] = {}
+    for name in arrows:
+        reached[name], todo = set(), list(arrows[name])
+        while todo:
+            target = todo.pop()
+            if target not in reached[name]:
+                reached[name].add(target)
+                todo += arrows.get(target, ())
+    return {
+        tuple(sorted(other for other in reached[name] if name in reached.get(other, ())))
+        for name in arrows
+        if name in reached[name]
+    }
+
+
+@pytest.fixture(scope="module")
+def host_tools():
+    return read_tree(HOST_TOOLS, "microdps_tools")
+
+
+@pytest.fixture(scope="module")
+def simulator(host_tools):
+    """The modules of the simulator, and what they import of each other."""
+    start = "simulator."
+    return {
+        name.removeprefix(start): Module(
+            {one.removeprefix(start) for one in module.own if one.startswith(start)}
+        )
+        for name, module in host_tools.items()
+        if name.startswith(start)
+    }
+
+
+@pytest.fixture(scope="module")
+def firmware():
+    modules = read_tree(FIRMWARE / "microdps", "microdps")
+    modules["__init__"] = modules.pop("")
+    for path in FIRMWARE.glob("*.py"):
+        modules[path.stem] = _read_module(path, path.stem, "microdps", set(modules))
+    return modules
+
+
+@pytest.mark.parametrize("table", [HOST_LAYERS, SIMULATOR_LAYERS, FIRMWARE_LAYERS])
+def test_tables_have_no_circle(table):
+    assert circles({room: words(lower) for room, lower in table.items()}) == set()
+
+
+def test_host_tools_keep_their_layers(host_tools):
+    assert wrong_arrows(host_tools, HOST_LAYERS, {}) == []
+
+
+def test_simulator_keeps_its_layers(simulator):
+    assert wrong_arrows(simulator, SIMULATOR_LAYERS, SIMULATOR_ROOMS) == []
+
+
+def test_firmware_keeps_its_layers(firmware):
+    assert wrong_arrows(firmware, FIRMWARE_LAYERS, FIRMWARE_ROOMS) == []
+
+
+def test_host_tools_have_no_circle(host_tools):
+    assert circles({name: module.own for name, module in host_tools.items()}) == set()
+
+
+def test_firmware_has_no_circle_but_the_named_ones(firmware):
+    found = circles({name: module.own for name, module in firmware.items()})
+    assert found == FIRMWARE_CIRCLES
+
+
+def test_protocol_modules_do_no_io(firmware):
+    for name in words(FIRMWARE_ROOMS["protocol"]):
+        assert not firmware[name].others & IO_MODULES, name
+
+
+def test_firmware_does_not_import_the_host_tools(firmware):
+    for name, module in firmware.items():
+        assert not module.others & {"host_tools", "microdps_tools"}, name
+
+
+def test_each_module_has_one_name():
+    """Imports inside host_tools are relative, and tests import microdps_tools."""
+    for path in HOST_TOOLS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                assert node.module.partition(".")[0] not in ("host_tools", "microdps_tools"), path
+            elif isinstance(node, ast.Import):
+                tops = {alias.name.partition(".")[0] for alias in node.names}
+                assert not tops & {"host_tools", "microdps_tools"}, path
+    for path in (CHECKOUT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module if isinstance(node, ast.ImportFrom) else None
+            assert (module or "").partition(".")[0] != "host_tools", path
+
+
+# The tests themselves: a made-up tree with every kind of import.
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Write the files of a package called "made" → its modules."""
+
+    def write(**files: str) -> dict[str, Module]:
+        for name, text in {"__init__": "", **files}.items():
+            path = tmp_path.joinpath(*name.split("__in__")).with_suffix(".py")
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        return read_tree(tmp_path, "made")
+
+    return write
+
+
+LAYERS = {"low": "", "high": "low"}
+LOW = {"low__in____init__": "", "low__in__one": "import os\n"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import made.high.two",
+        "from made.high import two",
+        "from made.high.two import x",
+        "from ..high import two",
+        "from ..high.two import x",
+        "def late():\n    from ..high.two import x",
+        "if True:\n    try:\n        from ..high import two\n    except ImportError: pass",
+    ],
+)
+def test_arrow_that_runs_back_up_is_found(tree, code):
+    high = {"high__in____init__": "", "high__in__two": "from ..low import one\nx = 1\n"}
+    assert wrong_arrows(tree(**LOW, **high), LAYERS, {}) == []
+    modules = tree(**LOW, **high, low__in__three=code)
+    assert wrong_arrows(modules, LAYERS, {}) == ["low.three → high.two"]
+
+
+def test_room_that_the_table_lacks_is_found(tree):
+    with pytest.raises(AssertionError, match="the table lacks {'extra'}"):
+        wrong_arrows(tree(**LOW, extra=""), LAYERS, {})
+
+
+def test_circle_is_found(tree):
+    modules = tree(
+        one="def late():\n    from . import two\n", two="from .three import x\n", three="x = 1\n"
+    )
+    arrows = {name: module.own for name, module in modules.items()}
+    assert circles(arrows) == set()
+    arrows["three"] = {"one"}
+    assert circles(arrows) == {("one", "three", "two")}
+
+
+def test_import_of_a_missing_module_is_found(tree):
+    with pytest.raises(AssertionError, match="there is no module made.gone"):
+        tree(one="from made.gone import x\n")
