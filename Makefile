@@ -44,9 +44,12 @@ bench: setup $(VENV)/test.done ## what a message costs and what the simulator be
 	@PYTHONPATH=tests $(BIN)/python -m bench.bench
 	@PYTHONPATH=tests $(BIN)/python -m bench.simulator
 
-lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, and mpy-cross over every device file
+lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, mpy-cross, and the limits of lengths
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff check --quiet --select C901 --config lint.mccabe.max-complexity=12 \
+	    host_tools tests --exclude tests/unit
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python tests/line_limits.py
 	@$(BIN)/mypy host_tools firmware/microdps/cpython.py
 	@$(BIN)/mypy --config-file tests/typecheck.ini $(DEVICE) $(ON_BOARD)
 	@for file in $(DEVICE) $(ON_BOARD) $(VIRTUAL_BOARD); do \

@@ -1,4 +1,4 @@
-"""Which chains of certificates are accepted, judged on a real store with real certificates."""
+"""Attestation: which certificate chains are accepted, with a real store and certificates."""
 
 import datetime
 import time
@@ -25,7 +25,7 @@ NOT_FOUND = "CA certificate not found"
 
 @dataclass
 class World:
-    """A store, and issuers that certificates can be made of."""
+    """A store, and issuers for certificates."""
 
     store: Store
     root: CertAndKey
@@ -63,13 +63,14 @@ def refused(world, sent, message, registration_id=NAME) -> None:
 
 @pytest.fixture
 def group(world):
-    """The world, its intermediate enrolled."""
+    """A world whose intermediate is enrolled as a group."""
     world.enroll("group", "g", world.intermediate)
     return world
 
 
 @pytest.fixture
 def group_of_root(world):
+    """A world whose root is enrolled as a group."""
     world.enroll("group", "r", world.root)
     return world
 
@@ -79,7 +80,7 @@ def test_group_accepts_a_leaf_of_its_intermediate(group):
     accepted(group, chain(leaf, group.intermediate), "group", "g")
 
 
-def test_group_accepts_a_root_that_comes_along(group):
+def test_group_accepts_a_chain_with_its_root(group):
     leaf = issue(NAME, group.intermediate)
     accepted(group, chain(leaf, group.intermediate, group.root), "group", "g")
 
@@ -146,20 +147,20 @@ def test_forged_signature_above_the_leaf(group_of_root):
     refused(world, chain(issue(NAME, false), false, world.root), INVALID)
 
 
-def test_issuer_that_is_no_ca(world):
+def test_issuer_that_is_not_a_ca(world):
     issuer = issue("intermediate", world.root)
     world.enroll("group", "g", issuer)
     refused(world, chain(issue(NAME, issuer), issuer), INVALID)
 
 
 @pytest.mark.parametrize("start", [PAST, FUTURE], ids=["expired", "not yet valid"])
-def test_issuer_out_of_its_time(world, start):
+def test_issuer_outside_its_validity(world, start):
     issuer = issue("intermediate", world.root, ca=True, start=start, days=30)
     world.enroll("group", "g", issuer)
     refused(world, chain(issue(NAME, issuer), issuer), INVALID)
 
 
-def test_issuer_out_of_its_time_above_the_enrolled_one_does_not_matter(world):
+def test_expired_issuer_above_the_enrolled_one_does_not_matter(world):
     root = issue("root", ca=True, start=PAST, days=30)
     issuer = issue("intermediate", root, ca=True)
     world.enroll("group", "g", issuer)
@@ -167,7 +168,7 @@ def test_issuer_out_of_its_time_above_the_enrolled_one_does_not_matter(world):
 
 
 @pytest.mark.parametrize("start", [PAST, FUTURE], ids=["expired", "not yet valid"])
-def test_leaf_out_of_its_time(group, start):
+def test_leaf_outside_its_validity(group, start):
     leaf = issue(NAME, group.intermediate, start=start, days=30)
     refused(group, chain(leaf, group.intermediate), INVALID)
     group.enroll("individual", NAME, leaf)
@@ -182,14 +183,14 @@ def test_leaf_for_servers_only(group):
 
 
 def test_leaf_without_an_extended_usage(group):
-    leaf = issue(NAME, group.intermediate, ca=True)  # the CAs of issue() have none
+    leaf = issue(NAME, group.intermediate, ca=True)  # CA certificates of issue() have none
     with pytest.raises(x509.ExtensionNotFound):
         leaf.cert.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     accepted(group, chain(leaf, group.intermediate), "group", "g")
 
 
 @pytest.mark.parametrize("name", ["device-02", "device-0", "device-011"])
-def test_common_name_unequal_to_the_registration_id(group, name):
+def test_common_name_that_differs_from_the_registration_id(group, name):
     leaf = issue(name, group.intermediate)
     refused(group, chain(leaf, group.intermediate), INVALID)
     group.enroll("individual", NAME, leaf)
@@ -216,7 +217,7 @@ def test_lower_group_overrides_the_upper_one(group):
 
 
 def test_certificate_of_another_individual(group):
-    """The first enrollment found decides: its group does not help it."""
+    """The first enrollment found decides, so the group does not accept it either."""
     leaf = issue(NAME, group.intermediate)
     group.enroll("individual", "device-02", leaf)
     refused(group, chain(leaf), INVALID)
@@ -235,7 +236,7 @@ def test_certificate_of_an_individual_as_an_issuer(world):
     refused(world, chain(issue(NAME, issuer), issuer), NOT_FOUND)
 
 
-def test_certificate_whose_enrollment_was_given_another(world):
+def test_certificate_that_its_enrollment_has_replaced(world):
     leaf = issue(NAME)
     world.enroll("individual", NAME, leaf)
     world.enroll("individual", NAME, issue(NAME))

@@ -1,7 +1,6 @@
-"""Clients at their worst: random requests, thousand idle connections, one that stops reading."""
+"""Hostile clients: random requests, a thousand idle connections, one that stops reading."""
 
 import contextlib
-import json
 import os
 import random
 import re
@@ -12,44 +11,24 @@ import subprocess
 import pytest
 
 from helpers.by_hand import TIMEOUT_S, Device, enrolled_device
+from helpers.fuzzer import Fuzzer
 from helpers.simulators import enrolled, start_simulator
-from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import device_files
 from microdps_tools.certs.making import issue
-from microdps_tools.enroll import sas
 from microdps_tools.files import write_files
-from microdps_tools.simulator.dps.authorization import KEY_NAME
 
-# `make test-fuzz` asks for more.
+# `make test-fuzz` sends more.
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "1500"))
 SEED = int(os.environ.get("FUZZ_SEED", "6"))
 IDLE = 1000
 
-# What the documentation lists for DPS and IoT Hub; 100 and 307 are of HTTP itself.
+# The statuses in the documentation of DPS and IoT Hub.
 DOCUMENTED = {200, 202, 204, 400, 401, 403, 404, 405, 409, 411, 412, 413, 415, 429}
-
-VALUES = [
-    "",
-    "x",
-    0,
-    -1,
-    1e99,
-    True,
-    None,
-    [],
-    {},
-    [[]],
-    {"x": {"x": 1}},
-    "\0",
-    "ä" * 70,
-    "x" * 300,
-]
-METHODS = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "get", "X" * 40]
 
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory):
-    """One of our own: what becomes of the others' must not depend on this."""
+    """A simulator of its own, so that other tests do not depend on this one."""
     folder = tmp_path_factory.mktemp("hostile-clients")
     with start_simulator(folder, "--no-limits") as at:
         yield enrolled(folder, at)
@@ -64,7 +43,7 @@ def device(simulator):
 
 @pytest.fixture(autouse=True)
 def no_traceback(simulator, device):
-    """Whatever happens, the simulator serves on, and has no fault of its own to tell."""
+    """After each test, the simulator still serves, and has logged no traceback."""
     yield
     assert device.send().status_code == 204
     log = (simulator.state / "simulator.log").read_text()
@@ -81,111 +60,6 @@ def connect(device, host, with_certificate=True) -> ssl.SSLSocket:
     return context.wrap_socket(plain, server_hostname=name)
 
 
-class Fuzzer:
-    """Makes requests that are nearly right, from a seed."""
-
-    def __init__(self, device, source):
-        self.device = device
-        self.source = source
-        simulator = device.simulator
-        self.token = sas.token(simulator.dps, KEY_NAME, simulator.service._key)
-        self.bearer = simulator.service._key
-        pem = encoding.pem(issue("fuzzed", ca=True).cert).decode()
-        pair = {"primary": {"certificate": pem}}
-        one = {
-            "registrationId": "fuzzed",
-            "attestation": {"type": "x509", "x509": {"clientCertificates": pair}},
-            "allocationPolicy": "hashed",
-            "iotHubs": [simulator.hub],
-            "reprovisionPolicy": {"updateHubAssignment": True},
-        }
-        group = {
-            "enrollmentGroupId": "fuzzed",
-            "attestation": {"type": "x509", "x509": {"caReferences": {"primary": "fuzzed"}}},
-        }
-        query = {"query": "SELECT * FROM enrollments"}
-        bulk = {"mode": "update", "enrollments": [one]}
-        authority = {"properties": {"certificate": pem, "isVerified": True}}
-        batch = [{"body": "eA==", "properties": {"iothub-app-a": "b"}}]
-        device_path = f"{simulator.id_scope}/registrations/{device.name}"
-        arm = "subscriptions/s/resourceGroups/r/providers/Microsoft.Devices"
-        arm += "/provisioningServices/d/certificates"
-        hub = f"devices/{device.name}/messages"
-        self.calls = {
-            simulator.dps: [
-                ("PUT", f"{device_path}/register", {"registrationId": device.name, "payload": {}}),
-                ("POST", device_path, {}),
-                ("GET", f"{device_path}/operations/5.x", None),
-                *((method, "enrollments/fuzzed", one) for method in ("PUT", "GET", "DELETE")),
-                ("POST", "enrollments", bulk),
-                ("POST", "enrollments/query", query),
-                ("POST", "enrollments/fuzzed/attestationmechanism", None),
-                *((method, "enrollmentGroups/fuzzed", group) for method in ("PUT", "GET")),
-                ("POST", "enrollmentGroups/query", query),
-                ("GET", "registrations/fuzzed", None),
-                ("POST", "registrations/group-01/query", query),
-                *((method, f"{arm}/fuzzed", authority) for method in ("PUT", "GET", "DELETE")),
-                ("GET", arm, None),
-                ("POST", f"{arm}/fuzzed/generateVerificationCode", None),
-                ("POST", f"{arm}/fuzzed/verify", {"certificate": pem}),
-            ],
-            simulator.hub: [
-                ("POST", f"{hub}/events", batch),
-                ("GET", f"{hub}/devicebound", None),
-                ("DELETE", f"{hub}/devicebound/x", None),
-                ("POST", f"{hub}/devicebound/x/abandon", None),
-            ],
-        }
-
-    def spoil(self, value):
-        """A JSON value with one place in it changed, if chance wants it."""
-        if self.source.random() < 0.1:
-            return self.source.choice(VALUES)
-        if self.source.random() < 0.3:
-            return value
-        if isinstance(value, dict) and value:
-            key = self.source.choice(list(value))
-            rest = {k: v for k, v in value.items() if k != key or self.source.random() < 0.9}
-            return rest | {key: self.spoil(value[key])}
-        if isinstance(value, list) and value:
-            return [self.spoil(one) for one in value] * self.source.choice([1, 1, 1, 12])
-        return value
-
-    def request(self, host) -> bytes:
-        source = self.source
-        method, path, record = source.choice(self.calls[host])
-        if source.random() < 0.15:
-            method = source.choice(METHODS)
-        if source.random() < 0.15:
-            at = source.randrange(len(path))
-            path = (
-                path[:at] + source.choice(["/", "%", "%00", "%2F", "..", "?", "%ff"]) + path[at:]
-            )
-        version = "2020-03-13" if host == self.device.simulator.hub else "2021-10-01"
-        version = source.choice([version] * 12 + ["", "x", "%00"])
-        body = b"" if record is None else json.dumps(self.spoil(record)).encode()
-        if source.random() < 0.1:
-            body = body[: source.randrange(len(body) + 1)] + source.randbytes(3)
-        fields = {"Host": host, "Content-Length": str(len(body))}
-        right = f"Bearer {self.bearer}" if path.startswith("subscriptions") else self.token
-        wrong = ["", "Basic x", "Bearer ", self.token[:-9]]
-        fields["Authorization"] = source.choice([right] * 16 + wrong)
-        for name in ("If-Match", "x-ms-max-item-count", "x-ms-continuation", "Content-Type"):
-            if source.random() < 0.4:
-                fields[name] = source.choice(
-                    ["*"] * 5
-                    + ["1", "0", "-1", "99999999999999999999", "x", "application/json", "\xb2"]
-                    + ["application/vnd.microsoft.iothub.json"]
-                )
-        lines = [f"{method} /{path}?api-version={version} HTTP/1.1"]
-        lines += [*(f"{name}: {value}" for name, value in fields.items()), "", ""]
-        data = "\r\n".join(lines).encode("latin-1") + body
-        if source.random() < 0.05:
-            at = source.randrange(len(data))
-            data = data[:at] + source.randbytes(2) + data[at:]
-        return data
-
-
 def test_random_requests_get_a_documented_status(simulator, device):
     source = random.Random(SEED)  # noqa: S311  reproducible
     fuzzer = Fuzzer(device, source)
@@ -199,7 +73,7 @@ def test_random_requests_get_a_documented_status(simulator, device):
             sock = connect(device, host, source.random() < 0.9)
             sock.settimeout(TIMEOUT_S)
         data = fuzzer.request(host)
-        # What follows a spoilt length is the end of the stream.
+        # After a wrong Content-Length, nothing more can be understood.
         try:
             sock.sendall(data)
             sock.settimeout(0.25)
@@ -234,7 +108,7 @@ def test_thousand_idle_connections(simulator, device):
 
 
 def test_client_that_stops_reading(simulator, device):
-    """It sends requests as long as they are taken, and reads nothing; others are served on."""
+    """It sends requests and reads nothing. Other clients are still served."""
     request = f"GET /{'x' * 4000} HTTP/1.1\r\nHost: {simulator.hub}\r\n\r\n".encode()
     with connect(device, simulator.hub) as sock:
         sock.settimeout(0.5)
@@ -243,12 +117,12 @@ def test_client_that_stops_reading(simulator, device):
             while sent < 50_000_000:
                 sock.sendall(request)
                 sent += len(request)
-        assert sent < 50_000_000  # it is not read without end
+        assert sent < 50_000_000  # the simulator stops reading
         assert device.send().status_code == 204
 
 
 def test_body_over_the_limit_is_not_kept(simulator, device):
-    """No more than the limit is stored; the answer comes all the same."""
+    """No more than the limit is stored. The answer is 413."""
     size = 64 * 1024 * 1024
     pid = int(subprocess.check_output(["pgrep", "-f", str(simulator.state)]).split()[0])
     before = memory_kb(pid)
@@ -268,7 +142,7 @@ def memory_kb(pid: int) -> int:
         return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1])
 
 
-def test_requests_that_are_none(simulator, device):
+def test_malformed_requests(simulator, device):
     for data in (
         b"\0" * 100,
         b"GET\r\n\r\n",
@@ -278,14 +152,14 @@ def test_requests_that_are_none(simulator, device):
     ):
         with connect(device, simulator.dps) as sock:
             sock.settimeout(TIMEOUT_S)
-            with contextlib.suppress(OSError):  # it may close while we still send
+            with contextlib.suppress(OSError):  # it may close while the test still sends
                 sock.sendall(data)
                 sock.sendall(b"\r\n\r\n")
                 answer = sock.recv(100)
                 assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer
 
 
-def test_handshake_that_is_none(simulator):
+def test_malformed_handshakes(simulator):
     host, port = simulator.dps.rsplit(":", 1)
     for data in (
         b"",
@@ -303,7 +177,7 @@ def test_handshake_that_is_none(simulator):
 
 
 def test_forged_chain_is_refused(simulator, device):
-    """An issuer of the enrolled one's name, with another key."""
+    """Its issuer has the enrolled one's name, and another key."""
     impostor = issue("microdps test intermediate", ca=True)
     pair = issue(device.name, impostor)
     folder = simulator.folder / "forged"

@@ -5,37 +5,34 @@ import sys
 
 from helpers.virtual_boards import VirtualBoard
 
+# Writes files without end, from a number on, and prints how many are complete.
+WRITE = (
+    "n = {}\n"
+    "while True:\n"
+    "    with open('file' + str(n), 'wb') as f:\n"
+    "        for i in range(4): f.write(bytes([n & 255]) * 1000)\n"
+    "    n += 1\n"
+    "    print(n)\n"
+)
+
+# Prints each file's number, its size, and how many different bytes it has.
+CHECK = (
+    "import os\n"
+    "for name in os.listdir():\n"
+    "    data = open(name, 'rb').read()\n"
+    "    print(name[4:], len(data), len(set(data)))\n"
+)
+
 
 def test_power_cut_in_the_middle_of_a_file(tmp_path):
     """Files that were complete are whole at the next start."""
     board = VirtualBoard(tmp_path / "flash")
-    code = (
-        "n = {}\n"
-        "while True:\n"
-        "    with open('file' + str(n), 'wb') as f:\n"
-        "        for i in range(4): f.write(bytes([n & 255]) * 1000)\n"
-        "    n += 1\n"
-        "    print(n)\n"
-    )
-    check = (
-        "import os\n"
-        "for name in os.listdir():\n"
-        "    data = open(name, 'rb').read()\n"
-        "    print(name[4:], len(data), len(set(data)))\n"
-    )
     complete = 0
     for cut in range(2):
         board.start()
+        command = [sys.executable, "-m", "mpremote", "connect", board.port, "exec"]
         writer = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "mpremote",
-                "connect",
-                board.port,
-                "exec",
-                code.format(complete),
-            ],
+            [*command, WRITE.format(complete)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -49,7 +46,7 @@ def test_power_cut_in_the_middle_of_a_file(tmp_path):
         with board:
             found = [
                 list(map(int, line.split()))
-                for line in board.mpremote("exec", check).split("\n")[:-1]
+                for line in board.mpremote("exec", CHECK).split("\n")[:-1]
             ]
         assert sorted(found)[:complete] == [[n, 4000, 1] for n in range(complete)]
 

@@ -1,4 +1,4 @@
-"""Which hub a device gets, over HTTPS with three hubs, and what registering again makes of it."""
+"""Which hub a device gets, over HTTPS with three hubs, and what a second registration changes."""
 
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ NEVER = {"updateHubAssignment": False, "migrateDeviceData": False}
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory):
-    """One with three hubs, and an enrollment group."""
+    """A simulator with three hubs and an enrollment group."""
     folder = tmp_path_factory.mktemp("three-hubs")
     with start_simulator(folder, f"--hubs={HUBS}") as at:
         yield enrolled(folder, at)
@@ -28,7 +28,7 @@ def simulator(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hubs(simulator):
-    """Their hosts, as the simulator said them when it was ready."""
+    """The hubs' hosts, from the simulator's ready line."""
     ready = (simulator.state / "simulator.log").read_text()
     hosts = re.findall(r" hub=https://(\S+)", ready)
     assert len(set(hosts)) == HUBS
@@ -37,7 +37,7 @@ def hubs(simulator):
 
 
 def change(rest, **changes) -> requests.Response:
-    """Give the group a policy."""
+    """Replace the enrollment group, with other policies."""
     pem = encoding.pem(rest.simulator.intermediate.cert).decode()
     x509 = {"signingCertificates": {"primary": {"certificate": pem}}}
     attestation = {"type": "x509", "x509": x509}
@@ -47,7 +47,7 @@ def change(rest, **changes) -> requests.Response:
 
 @pytest.fixture
 def group(rest):
-    """change() of the three hubs' simulator, undone at the end."""
+    """change() for the simulator with three hubs. The end of the test undoes it."""
     yield functools.partial(change, rest)
     assert change(rest).status_code == 200
 
@@ -56,57 +56,57 @@ def device(simulator, name):
     return enrolled_device(simulator, name)
 
 
-def told(operation) -> tuple[str, str]:
+def hub_and_substatus(operation) -> tuple[str, str]:
     state = operation["registrationState"]
     return state["assignedHub"], state["substatus"]
 
 
-def test_hashed_spreads_devices_and_stays_the_same(simulator, hubs):
+def test_hashed_spreads_devices_and_is_stable(simulator, hubs):
     devices = [device(simulator, f"hashed-{number}") for number in range(24)]
-    first = [told(one.provision()) for one in devices]
+    first = [hub_and_substatus(one.provision()) for one in devices]
     assert {hub for hub, _ in first} == set(hubs)
     assert {why for _, why in first} == {"initialAssignment"}
-    assert [told(one.provision()) for one in devices] == first
+    assert [hub_and_substatus(one.provision()) for one in devices] == first
 
 
-def test_static_and_the_list_of_hubs(simulator, hubs, group):
+def test_static_and_a_list_of_hubs(simulator, hubs, group):
     one = device(simulator, "static-01")
     for hub in hubs:
         assert group(allocationPolicy="static", iotHubs=[hub]).status_code == 200
-        assert told(one.provision())[0] == hub
+        assert hub_and_substatus(one.provision())[0] == hub
     assert group(allocationPolicy="hashed", iotHubs=hubs[:1]).status_code == 200
     for number in range(6):
-        assert told(device(simulator, f"listed-{number}").provision())[0] == hubs[0]
+        assert hub_and_substatus(device(simulator, f"listed-{number}").provision())[0] == hubs[0]
 
 
 @pytest.mark.parametrize(
     ("policy", "substatus"), [(MIGRATE, "deviceDataMigrated"), (RESET, "deviceDataReset")]
 )
-def test_device_that_moves(simulator, hubs, group, policy, substatus):
+def test_device_moves_to_another_hub(simulator, hubs, group, policy, substatus):
     one = device(simulator, f"moves-{substatus.lower()}")
     group(allocationPolicy="static", iotHubs=[hubs[0]], reprovisionPolicy=policy)
-    assert told(one.provision()) == (hubs[0], "initialAssignment")
+    assert hub_and_substatus(one.provision()) == (hubs[0], "initialAssignment")
     assert one.send(hub=hubs[0]).status_code == 204
     assert one.send(hub=hubs[1]).status_code == 401
     group(allocationPolicy="static", iotHubs=[hubs[1]], reprovisionPolicy=policy)
-    assert told(one.provision()) == (hubs[1], substatus)
+    assert hub_and_substatus(one.provision()) == (hubs[1], substatus)
     assert one.send(hub=hubs[0]).status_code == 401
     assert one.send(hub=hubs[1]).status_code == 204
-    assert told(one.provision()) == (hubs[1], substatus)
+    assert hub_and_substatus(one.provision()) == (hubs[1], substatus)
     group(allocationPolicy="static", iotHubs=[hubs[0]], reprovisionPolicy=policy)
-    assert told(one.provision()) == (hubs[0], "reprovisionedToInitialAssignment")
+    assert hub_and_substatus(one.provision()) == (hubs[0], "reprovisionedToInitialAssignment")
 
 
-def test_never_stays_where_it_is(simulator, hubs, group):
+def test_never_keeps_the_device_on_its_hub(simulator, hubs, group):
     one = device(simulator, "never-01")
     group(allocationPolicy="static", iotHubs=[hubs[2]])
-    assert told(one.provision()) == (hubs[2], "initialAssignment")
+    assert hub_and_substatus(one.provision()) == (hubs[2], "initialAssignment")
     group(allocationPolicy="static", iotHubs=[hubs[0]], reprovisionPolicy=NEVER)
-    assert told(one.provision()) == (hubs[2], "initialAssignment")
+    assert hub_and_substatus(one.provision()) == (hubs[2], "initialAssignment")
     assert one.send(hub=hubs[2]).status_code == 204
 
 
-def test_migration_stays_assigning_until_it_is_done(tmp_path):
+def test_registration_stays_assigning_for_a_while(tmp_path):
     with start_simulator(tmp_path, "--assign-after=60") as at:
         one = device(enrolled(tmp_path, at), "slow-01")
         assert one.provision()["status"] == "assigning"
@@ -127,12 +127,12 @@ def test_migration_stays_assigning_until_it_is_done(tmp_path):
         {"reprovisionPolicy": {"updateHubAssignment": "yes"}},
     ],
 )
-def test_policy_that_is_none_is_refused(group, changes):
+def test_bad_policy_is_refused(group, changes):
     answer = group(**changes)
     assert (answer.status_code, answer.json()["errorCode"]) == (400, 400004)
 
 
-def test_hub_that_is_linked_no_more(rest, tmp_path):
+def test_hub_that_is_no_longer_linked(rest, tmp_path):
     """After a restart with other hubs: 400208, and a status of 200."""
     state = tmp_path / "state"
     with start_simulator(tmp_path, "--hubs=2") as at:

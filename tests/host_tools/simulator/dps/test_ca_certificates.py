@@ -1,4 +1,4 @@
-"""CA certificates, by Microsoft's own management client, and what a verified one is good for."""
+"""CA certificates, with Microsoft's own management client, and the devices below them."""
 
 import re
 import uuid
@@ -11,11 +11,11 @@ from microdps_tools.certs.making import issue
 from microdps_tools.enroll import sas
 from microdps_tools.simulator.dps.authorization import KEY_NAME
 
-GROUP = ("resources", "dps")  # resource group, and name of the DPS instance: any will do
+GROUP = ("resources", "dps")  # resource group and DPS instance; the simulator accepts any
 
 
 class Token:
-    """The credential: the simulator's token is the key of its service."""
+    """A credential whose token is the key of the simulator's service API."""
 
     def __init__(self, key):
         self.key = key
@@ -100,7 +100,7 @@ def test_create_get_list_delete(arm, name, ca):
         arm.get(**where(name))
 
 
-def test_etag_that_is_not_the_last(arm, name, ca):
+def test_old_etag_is_refused(arm, name, ca):
     from azure.core.exceptions import HttpResponseError
 
     old = upload(arm, name, ca)
@@ -117,7 +117,7 @@ def test_etag_that_is_not_the_last(arm, name, ca):
 
 
 def prove(arm, name, kept, issuer, code=None):
-    """Ask for the verification code, and send a certificate for it → what is kept then."""
+    """Prove possession → the certificate, as DPS keeps it. code: instead of the right one."""
     from azure.mgmt.iothubprovisioningservices.models import VerificationCodeRequest
 
     asked = arm.generate_verification_code(**where(name), **etag_of(kept))
@@ -128,7 +128,7 @@ def prove(arm, name, kept, issuer, code=None):
 
 @pytest.fixture
 def member(simulator, request, name, ca):
-    """A device whose chain leads to the CA, of a group that refers to it by its name."""
+    """A device below the CA."""
     registration_id = f"member-{uuid.uuid4()}"
     pair = issue(registration_id, ca)
     simulator.write_identity(registration_id, pair, [ca.cert])
@@ -136,7 +136,7 @@ def member(simulator, request, name, ca):
 
 
 def refer(simulator, name) -> None:
-    """Make a group that refers to an uploaded CA certificate."""
+    """Make an enrollment group that refers to an uploaded CA certificate."""
     references = {"caReferences": {"primary": name}}
     record = {
         "enrollmentGroupId": f"group-of-{name}",
@@ -145,7 +145,7 @@ def refer(simulator, name) -> None:
     simulator.service.put("enrollmentGroups", f"group-of-{name}", record)
 
 
-def test_proof_of_possession_lets_the_devices_in(simulator, arm, name, ca, member):
+def test_devices_are_accepted_after_a_proof_of_possession(simulator, arm, name, ca, member):
     kept = upload(arm, name, ca)
     refer(simulator, name)
     assert member.register().status_code == 401
@@ -153,21 +153,21 @@ def test_proof_of_possession_lets_the_devices_in(simulator, arm, name, ca, membe
     assert member.register().status_code == 202
 
 
-def test_verified_on_the_word_of_the_uploader(simulator, arm, name, ca, member):
+def test_devices_are_accepted_if_the_uploader_says_verified(simulator, arm, name, ca, member):
     upload(arm, name, ca, verified=True)
     refer(simulator, name)
     assert member.provision()["status"] == "assigned"
     assert member.send().status_code == 204
 
 
-def test_verified_without_a_group_lets_nobody_in(arm, name, ca, member):
+def test_verified_ca_without_a_group_accepts_no_device(arm, name, ca, member):
     upload(arm, name, ca, verified=True)
     answer = member.register()
     assert (answer.status_code, answer.json()["message"]) == (401, "CA certificate not found")
 
 
 @pytest.mark.parametrize("wrong", ["another CA", "another code"])
-def test_proof_that_proves_nothing(simulator, arm, name, ca, member, wrong):
+def test_wrong_proof(simulator, arm, name, ca, member, wrong):
     from azure.core.exceptions import HttpResponseError
 
     kept = upload(arm, name, ca)
@@ -179,7 +179,7 @@ def test_proof_that_proves_nothing(simulator, arm, name, ca, member, wrong):
     assert member.register().status_code == 401
 
 
-def test_certificate_in_use_is_not_deleted(simulator, arm, name, ca):
+def test_certificate_of_a_group_is_not_deleted(simulator, arm, name, ca):
     from azure.core.exceptions import HttpResponseError
 
     kept = upload(arm, name, ca, verified=True)
@@ -189,14 +189,14 @@ def test_certificate_in_use_is_not_deleted(simulator, arm, name, ca):
     assert arm.get(**where(name)).etag == kept.etag
 
 
-def test_group_that_refers_to_nothing(simulator):
+def test_group_that_refers_to_a_missing_ca(simulator):
     from microdps_tools import ToolError
 
     with pytest.raises(ToolError, match="There is no CA certificate"):
         refer(simulator, f"nothing-{uuid.uuid4()}")
 
 
-def test_what_is_no_ca_is_refused(arm, name, ca):
+def test_certificate_that_is_not_a_ca_is_refused(arm, name, ca):
     from azure.core.exceptions import HttpResponseError
 
     with pytest.raises(HttpResponseError, match="is not a CA's"):
@@ -218,7 +218,7 @@ def test_wrong_token_changes_nothing(simulator, arm, name, ca, key):
         arm.get(**where(name))
 
 
-def test_signature_of_the_service_api_is_no_token(simulator):
+def test_signature_of_the_service_api_is_not_a_token(simulator):
     import requests
 
     path = "subscriptions/s/resourceGroups/r/providers/Microsoft.Devices/provisioningServices/d"

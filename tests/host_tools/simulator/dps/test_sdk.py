@@ -1,4 +1,4 @@
-"""Microsoft's own client of the service API drives the simulator."""
+"""Microsoft's own client of the service API works with the simulator."""
 
 import uuid
 
@@ -7,7 +7,7 @@ import pytest
 from microdps_tools.certs import encoding
 from microdps_tools.certs.making import issue
 
-# The SDK says of itself that Python 2's spellings in it are deprecated.
+# The SDK uses spellings of Python 2, which cause warnings.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning")
 
 
@@ -51,7 +51,7 @@ def test_create_get_update_delete(sdk, make):
     stale.provisioning_status = "disabled"
     changed = sdk.create_or_update(stale)
     assert changed.provisioning_status == "disabled" and changed.etag != made.etag
-    with pytest.raises(ProvisioningServiceError, match="412"):  # with the etag of before
+    with pytest.raises(ProvisioningServiceError, match="412"):  # with the old etag
         sdk.create_or_update(made)
     with pytest.raises(ProvisioningServiceError, match="412"):
         sdk.delete(made)

@@ -1,4 +1,4 @@
-"""What Microsoft's own client of the service API does besides keeping enrollments."""
+"""DPS's service API: registrations, queries in pages, bulk operations."""
 
 import uuid
 
@@ -56,14 +56,14 @@ def test_enrollment_shows_its_registration(simulator, rest, name, tmp_path):
     assert state["deviceId"] == f"own-{name}"
     kept = rest("GET", f"enrollments/{name}").json()
     assert kept["registrationState"] == state
-    # An update with what was read does not write the state back.
+    # Writing back what was read does not write the registration's state.
     kept["provisioningStatus"] = "disabled"
     answer = rest("PUT", f"enrollments/{name}", kept, headers={"If-Match": kept["etag"]})
     assert answer.status_code == 200
     assert device.register().json()["status"] == "disabled"
 
 
-def test_registration_get_delete_and_lookup(rest, device):
+def test_registration_is_read_looked_up_and_deleted(rest, device):
     assert error(rest("GET", f"registrations/{device.name}")) == (404, 404201)
     assert error(device.dps("POST", "")) == (404, 404201)
     state = device.provision()["registrationState"]
@@ -107,8 +107,8 @@ def test_bulk(rest, name):
     assert bulk(rest, "create", *records).json() == {"isSuccessful": True, "errors": []}
     again = bulk(rest, "create", records[0], record(f"{name}-new")).json()
     assert not again["isSuccessful"]
-    (told,) = again["errors"]
-    assert (told["registrationId"], told["errorCode"]) == (f"{name}-0", 409001)
+    (failed,) = again["errors"]
+    assert (failed["registrationId"], failed["errorCode"]) == (f"{name}-0", 409001)
     assert rest("GET", f"enrollments/{name}-new").status_code == 200
     kept = rest("GET", f"enrollments/{name}-0").json()
     stale = bulk(rest, "updateIfMatchETag", kept | {"etag": "old"}).json()
@@ -127,7 +127,7 @@ def test_bulk_of_an_unknown_mode(rest, name, mode):
     assert error(bulk(rest, mode, record(name))) == (400, 400004)
 
 
-def test_bulk_of_none_and_of_too_many(rest, name):
+def test_bulk_of_no_enrollment_and_of_too_many(rest, name):
     assert error(bulk(rest, "create")) == (400, 400004)
     assert error(bulk(rest, "create", *[record(name)] * 11)) == (400, 400004)
     assert error(rest("POST", "enrollments", {"mode": "create", "enrollments": [7]})) == (
@@ -138,7 +138,7 @@ def test_bulk_of_none_and_of_too_many(rest, name):
 
 
 @pytest.mark.parametrize("wrong", ["a b", "a/b", "ä", "a" * 129, "a."])
-def test_id_outside_its_alphabet(rest, device, wrong):
+def test_id_with_a_forbidden_character(rest, device, wrong):
     from urllib.parse import quote
 
     path = f"enrollments/{quote(wrong, safe='')}"

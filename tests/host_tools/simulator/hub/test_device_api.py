@@ -1,4 +1,4 @@
-"""The simulated hub's device API over real HTTPS."""
+"""The simulated hub's device API: telemetry, over real HTTPS."""
 
 import re
 import subprocess
@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from helpers.by_hand import BODY, HUB_API, TIMEOUT_S, Device, enrolled_device
+from helpers.simulators import enrolled, start_simulator
 from microdps_tools.certs.certificate_folder import make_self_signed
 from microdps_tools.enroll.enrollment import enroll_individual
 from microdps_tools.simulator.hub.device_api import VERSIONS
@@ -34,7 +35,7 @@ def device(make, name):
 
 
 def refused(answer, status: int, error: str, message: str) -> None:
-    """An error answer in the legacy shape, as azure-iot-sdk-c#1789 shows it."""
+    """Check an error answer: the legacy form, as azure-iot-sdk-c#1789 shows it."""
     assert answer.status_code == status, answer.text
     body = answer.json()
     assert list(body) == ["Message", "ExceptionMessage"]
@@ -77,7 +78,7 @@ def test_message_is_accepted_and_kept(device):
     assert device.messages() == [(properties, BODY)]
 
 
-def test_messages_stay_in_their_order_and_any_bytes_are_a_body(device):
+def test_messages_keep_their_order_and_any_bytes_are_a_body(device):
     bodies = [b"", bytes(range(256)), b"x" * (256 * 1024)]
     for body in bodies:
         assert device.send(data=body).status_code == 204
@@ -89,7 +90,7 @@ def test_every_published_version(device, version):
     assert device.send(version=version).status_code == 204
 
 
-def test_device_that_was_not_provisioned(make, name):
+def test_device_that_is_not_provisioned(make, name):
     device = make(name)
     unauthorized(device.send())
     device.provision()
@@ -116,12 +117,12 @@ def test_leaf_without_its_issuer(device):
 
 
 def test_new_certificate_of_the_same_issuer(simulator, device):
-    """A hub knows a group's device by its issuer, so a renewed certificate is as good."""
+    """A hub accepts a group's device by its issuer, so a renewed certificate works as well."""
     simulator.device(device.name)
     assert device.send().status_code == 204
 
 
-def test_individual_is_known_by_its_certificate(simulator, name, tmp_path):
+def test_individual_device_must_have_its_own_certificate(simulator, name, tmp_path):
     folder = make_self_signed(name, tmp_path, "ec-p256", 30, False)
     enroll_individual(simulator.service, name, folder / "cert.pem", "thermometer-8")
     device = Device(simulator, name, folder)
@@ -144,7 +145,7 @@ def test_unknown_path(device, path):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_wrong_method(device, method):
+def test_unsupported_method(device, method):
     refused(device.send(method=method), 405, "MethodNotAllowed", "Method not allowed")
     assert device.messages() == []
 
@@ -166,8 +167,8 @@ def test_too_large_body_of_a_stranger_is_unauthorized(make, name):
     unauthorized(make(name).send(data=b"x" * (256 * 1024 + 1)))
 
 
-def test_hub_that_asks_late_accepts_a_client_that_renegotiates(late_simulator, name):
-    """curl does, by OpenSSL."""
+def test_late_hub_accepts_a_client_that_renegotiates(late_simulator, name):
+    """curl renegotiates, through OpenSSL."""
     device = enrolled_device(late_simulator, name)
     device.provision()
     cert, key = device.cert
@@ -180,3 +181,24 @@ def test_hub_that_asks_late_accepts_a_client_that_renegotiates(late_simulator, n
     )
     assert (done.stdout, done.stderr) == (b"204", b"")
     assert [body for _, body in device.messages()] == [BODY]
+
+
+def test_newer_error_body(tmp_path):
+    with start_simulator(tmp_path, "--hub-errors=new") as at:
+        running = enrolled(tmp_path, at)
+        device = enrolled_device(running, "new-01")
+        answer = device.send()
+        assert answer.status_code == 401
+        body = answer.json()
+        assert list(body) == ["errorCode", "trackingId", "message", "timestampUtc", "info"]
+        assert (body["errorCode"], body["info"]) == (401002, None)
+        assert body["trackingId"] == answer.headers["x-ms-request-id"]
+
+
+def test_disabled_device_is_refused_until_it_is_enabled(device):
+    device.simulator.admin("POST", "devices", {"deviceId": device.name, "status": "disabled"})
+    refused(device.send(), 403, "DeviceDisabled", "The device is disabled")
+    device.provision()  # does not change that
+    refused(device.send(), 403, "DeviceDisabled", "The device is disabled")
+    device.simulator.admin("POST", "devices", {"deviceId": device.name, "status": "enabled"})
+    assert device.send().status_code == 204

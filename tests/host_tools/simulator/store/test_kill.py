@@ -1,7 +1,6 @@
-"""kill -9 under load: what was answered with 204, a PUBACK or 200 is there after a restart."""
+"""kill -9 under load: everything that got a 204, a PUBACK or a 200 is there after a restart."""
 
 import contextlib
-import re
 import signal
 import subprocess
 import sys
@@ -22,19 +21,19 @@ from microdps_tools.simulator.process import READY
 from microdps_tools.simulator.store.store import Store
 
 TIMEOUT_S = 30
-LEAST = 60  # acknowledgements of each kind before it is killed
+MIN_ACKNOWLEDGED = 60  # of each kind, before the simulator is killed
 
 
 @contextlib.contextmanager
 def running(state):
-    """A simulator of our own, to be killed → process, and what its ready line says."""
+    """A simulator that can be killed → process, and the values of its ready line."""
     command = [sys.executable, "-m", "microdps_tools", "simulate", "--state", str(state)]
     command += ["--dps-port=0", "--hub-port=0", "--page-port=0"]
     command += ["--assign-after=0", "--retry-after=1"]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as process:
         try:
             ready = next(filter(None, map(READY.search, process.stdout)))
-            # Its log must not fill the pipe.
+            # Read its log, so that the pipe does not fill up.
             threading.Thread(target=process.stdout.read, daemon=True).start()
             yield process, ready.groupdict()
         finally:
@@ -42,7 +41,10 @@ def running(state):
 
 
 class Load(threading.Thread):
-    """Does something again and again until it fails, and keeps what was acknowledged."""
+    """Repeats an action until it fails, and keeps the texts that were acknowledged.
+
+    act  takes a new text → was it acknowledged?
+    """
 
     def __init__(self, act):
         super().__init__(daemon=True)
@@ -53,78 +55,95 @@ class Load(threading.Thread):
 
     def run(self):
         while True:
-            mark = str(uuid.uuid4())
+            text = str(uuid.uuid4())
             try:
-                if not self.act(mark):
+                if not self.act(text):
                     return
             except (OSError, requests.RequestException, ToolError):
                 return
-            self.acknowledged.append(mark)
-            if len(self.acknowledged) == LEAST:
+            self.acknowledged.append(text)
+            if len(self.acknowledged) == MIN_ACKNOWLEDGED:
                 self.enough.set()
+
+
+class HttpsDevice:
+    """A device that sends messages over HTTPS."""
+
+    def __init__(self, simulator):
+        folder = simulator.device("by-https").parent.parent
+        self.simulator = simulator
+        self.cert = (str(folder / "full-chain.pem"), str(folder / "key.pem"))
+        self.session = requests.Session()
+        register(simulator, "by-https", self.cert)
+
+    def send(self, text) -> bool:
+        # Not attributes of the session: an environment variable would replace them.
+        given = {"cert": self.cert, "verify": str(self.simulator.root), "timeout": TIMEOUT_S}
+        path = "devices/by-https/messages/events?api-version=2020-03-13"
+        url = f"https://{self.simulator.hub}/{path}"
+        return self.session.post(url, text, **given).status_code == 204
+
+
+class MqttDevice:
+    """A device that sends messages over MQTT."""
+
+    def __init__(self, simulator):
+        folder = simulator.device("by-mqtt").parent.parent
+        cert = (str(folder / "full-chain.pem"), str(folder / "key.pem"))
+        register(simulator, "by-mqtt", cert)
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, "by-mqtt")
+        self.client.tls_set(str(simulator.root), *cert)
+        self.client.username_pw_set("localhost/by-mqtt/?api-version=2021-04-12")
+        self.client.connect("localhost", simulator.mqtt_port)
+        self.client.loop_start()
+
+    def send(self, text) -> bool:
+        info = self.client.publish("devices/by-mqtt/messages/events/", text, 1)
+        if info.rc == paho.MQTT_ERR_NO_CONN:
+            return False
+        info.wait_for_publish(TIMEOUT_S)
+        return info.is_published()
+
+    def stop(self) -> None:
+        self.client.disconnect()  # ends all waits for an acknowledgement
+        self.client.loop_stop()
+
+
+def register(simulator, name, cert) -> None:
+    path = f"{simulator.id_scope}/registrations/{name}/register?api-version=2021-06-01"
+    answer = requests.put(
+        f"https://{simulator.dps}/{path}",
+        json={},
+        cert=cert,
+        verify=str(simulator.root),
+        timeout=TIMEOUT_S,
+    )
+    assert answer.status_code == 202
 
 
 def test_nothing_acknowledged_is_lost(tmp_path):
     make_chain("unused", tmp_path / "certs", "ec-p256", 30, force=False)
     state = tmp_path / "state"
-    with running(state) as (process, at), contextlib.ExitStack() as stack:
+    root = issue("enrolled", ca=True)
+    with running(state) as (process, at):
         simulator = enrolled(tmp_path, at)
-        files = {}
-        for name in ("by-https", "by-mqtt"):
-            folder = simulator.device(name).parent.parent
-            files[name] = (str(folder / "full-chain.pem"), str(folder / "key.pem"))
-            path = f"{at['id_scope']}/registrations/{name}/register?api-version=2021-06-01"
-            answer = requests.put(
-                f"https://{at['dps']}/{path}",
-                json={},
-                cert=files[name],
-                verify=at["root"],
-                timeout=TIMEOUT_S,
-            )
-            assert answer.status_code == 202
-        session = stack.enter_context(requests.Session())
-        url = f"https://{at['hub']}/devices/by-https/messages/events?api-version=2020-03-13"
 
-        def post(mark):
-            # Given with each request: an environment variable would take the place of a session's.
-            given = {"cert": files["by-https"], "verify": at["root"], "timeout": TIMEOUT_S}
-            return session.post(url, mark, **given).status_code == 204
-
-        client = paho.Client(CallbackAPIVersion.VERSION2, "by-mqtt")
-        client.tls_set(at["root"], *files["by-mqtt"])
-        client.username_pw_set("localhost/by-mqtt/?api-version=2021-04-12")
-        client.connect("localhost", int(re.search(r"\d+$", at["hub"])[0]) + 1)
-        client.loop_start()
-
-        def publish(mark):
-            info = client.publish("devices/by-mqtt/messages/events/", mark, 1)
-            if info.rc == paho.MQTT_ERR_NO_CONN:
-                return False
-            info.wait_for_publish(TIMEOUT_S)
-            return info.is_published()
-
-        root = issue("enrolled", ca=True)
-
-        def put(mark):
-            pair = issue(mark, root)
-            path = tmp_path / f"{mark}.pem"
-            path.write_bytes(encoding.pem(pair.cert))
-            enroll_individual(simulator.service, mark, path, mark)
+        def enroll(name) -> bool:
+            path = tmp_path / f"{name}.pem"
+            path.write_bytes(encoding.pem(issue(name, root).cert))
+            enroll_individual(simulator.service, name, path, name)
             return True
 
-        loads = [
-            Load(post),
-            Load(publish),
-            Load(put),
-        ]
+        https, mqtt = HttpsDevice(simulator), MqttDevice(simulator)
+        loads = [Load(https.send), Load(mqtt.send), Load(enroll)]
         for load in loads:
             assert load.enough.wait(TIMEOUT_S)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        client.disconnect()  # so that what is waited for ends
-        client.loop_stop()
+        mqtt.stop()
         for load in loads[::2]:
             load.join(TIMEOUT_S)
+        https.session.close()
     with running(state), contextlib.closing(Store(state)) as store:
         kept = {body.decode() for *_, body in store.messages.all()}
         assert set(loads[0].acknowledged) <= kept

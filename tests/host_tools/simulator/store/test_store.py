@@ -1,4 +1,4 @@
-"""What the simulator knows outlives it."""
+"""The store keeps everything over a restart."""
 
 import contextlib
 import dataclasses
@@ -16,12 +16,12 @@ RECORD = {"registrationId": "Device-01", "deviceId": "ä"}
 
 @pytest.fixture
 def reopened(tmp_path):
-    """Open the store of one folder anew, each time as a restart does → Store."""
+    """A function that opens the store of one folder again, as a restart does."""
     with contextlib.ExitStack() as stack:
         yield lambda: stack.enter_context(contextlib.closing(Store(tmp_path / "state")))
 
 
-def test_settings_stay_as_they_were_made(reopened):
+def test_settings_keep_their_values(reopened):
     store = reopened()
     id_scope, key = store.id_scope, store.service_key
     assert re.fullmatch(r"0ne\d{8}", id_scope)
@@ -40,14 +40,14 @@ def test_two_simulators_have_nothing_in_common(tmp_path):
         assert a.service_key != b.service_key
 
 
-def test_setting_that_is_set_wins(reopened):
+def test_setting_can_be_changed(reopened):
     store = reopened()
     store.set("id_scope", "0ne00111111")
     store.close()
     assert reopened().id_scope == "0ne00111111"
 
 
-def test_everything_is_there_after_a_restart(reopened):
+def test_everything_is_kept_over_a_restart(reopened):
     store = reopened()
     store.enrollments.put("individual", "Device-01", RECORD, ["AA", "BB"])
     store.registrations.put("Device-01", "5.op", RECORD, ["AA"])
@@ -78,7 +78,7 @@ def test_everything_is_there_after_a_restart(reopened):
     }
 
 
-def test_what_was_never_there(reopened):
+def test_unknown_names(reopened):
     store = reopened()
     assert store.enrollments.get("individual", "x") is None
     assert store.enrollments.with_certificate("x") is None
@@ -93,7 +93,7 @@ def test_device_ids_are_case_sensitive(reopened):
     assert store.devices.get("hub", "A") is None
 
 
-def test_individual_and_group_of_the_same_name_are_two(reopened):
+def test_individual_and_group_may_have_the_same_name(reopened):
     store = reopened()
     store.enrollments.put("individual", "x", {"n": 1}, ["AA"])
     store.enrollments.put("group", "x", {"n": 2}, ["BB"])
@@ -102,7 +102,7 @@ def test_individual_and_group_of_the_same_name_are_two(reopened):
     assert store.enrollments.with_certificate("BB") == ("group", "x")
 
 
-def test_replaced_enrollment_gives_its_certificates_up(reopened):
+def test_replaced_enrollment_loses_its_old_certificates(reopened):
     store = reopened()
     store.enrollments.put("individual", "x", {"n": 1}, ["AA", "BB"])
     store.enrollments.put("individual", "X", {"n": 2}, ["BB", "CC"])
@@ -122,8 +122,8 @@ def test_messages_are_in_the_order_of_acceptance(reopened):
     assert [body for *_, body in store.messages.all()] == [b"%d" % i for i in range(20)]
 
 
-def test_database_is_for_its_owner_only(reopened, tmp_path):
-    reopened().id_scope  # noqa: B018  a write, so that SQLite makes its journal as well
+def test_database_is_readable_by_its_owner_only(reopened, tmp_path):
+    reopened().id_scope  # noqa: B018  writes, so that SQLite makes its journal
     folder = tmp_path / "state"
     assert folder.stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
@@ -144,7 +144,7 @@ def _send(simulator: Simulator, name: str) -> None:
     assert requests.post(url, data=b"hello", timeout=20, **options).status_code == 204
 
 
-def test_restarted_simulator_forgets_nothing(tmp_path):
+def test_restarted_simulator_keeps_everything(tmp_path):
     with start_simulator(tmp_path) as at:
         first = enrolled(tmp_path, at)
         first.device("device-01")
@@ -157,13 +157,13 @@ def test_restarted_simulator_forgets_nothing(tmp_path):
         )
         assert (again.id_scope, at["root"]) == (first.id_scope, str(first.root))
         assert (again.state / "connection-string.key.txt").read_text().endswith(key)
-        _send(again, "device-01")  # the group's enrollment is there, and the root the same
+        _send(again, "device-01")  # with the same enrollment and the same root
     assert kept == {name: (first.state / name).read_bytes() for name in kept}
     with contextlib.closing(Store(first.state)) as store:
         assert [m[1:] for m in store.messages.all()] == [("device-01", {}, b"hello")] * 2
 
 
-def test_simulators_files_are_for_their_owner_only(tmp_path):
+def test_simulators_files_are_readable_by_their_owner_only(tmp_path):
     with running_simulator(tmp_path / "state") as at:
         assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
         secret = [
