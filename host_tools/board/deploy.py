@@ -1,6 +1,6 @@
 """Deploy: put the program on a board, over its serial port or a socket.
 
-deploy_plan.py decides what is done, and raw_repl.py talks to the board.
+deploy_plan.py decides the steps, and raw_repl.py talks to the board.
 """
 
 import sys
