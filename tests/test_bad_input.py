@@ -1,4 +1,4 @@
-"""Bad identities, and everything that DPS refuses: a clear error, in time."""
+"""Bad identities and registrations that DPS refuses give a clear error, in time."""
 
 import datetime
 import shutil
@@ -16,7 +16,7 @@ FUTURE = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=60)
 
 @pytest.fixture
 def device(simulator, which, request):
-    """Name and identity folder of a device of its own for each test."""
+    """A new device for each test → its name, its identity folder."""
     name = f"bad-{abs(hash(request.node.name)) % 10**9}"
     return name, simulator.device(name)
 
@@ -29,8 +29,8 @@ def test_missing_file(simulator, which, device, part):
 
 
 @pytest.mark.parametrize("part", ["cert", "roots"])
-def test_certificate_that_is_none(simulator, which, device, part):
-    """DER by its length, with the key's public part in it: it takes TLS to tell."""
+def test_damaged_certificate(simulator, which, device, part):
+    """Its length and its public key are right, so only TLS notices the damage."""
     name, identity = device
     file = identity / f"{part}.der"
     content = bytearray(file.read_bytes())
@@ -39,7 +39,7 @@ def test_certificate_that_is_none(simulator, which, device, part):
     expect(simulator.provision(which, identity, name), "IdentityError", "unreadable", part)
 
 
-def test_key_that_is_none(simulator, which, device):
+def test_damaged_key(simulator, which, device):
     name, identity = device
     key = identity / "key.der"
     content = bytearray(key.read_bytes())
@@ -69,7 +69,7 @@ def test_wrong_root(simulator, which, device):
 
 
 def test_clock_not_set(simulator, which, device):
-    """2000-01-01, as an ESP32 starts."""
+    """An ESP32 starts at 2000-01-01."""
     if not shutil.which("faketime"):
         pytest.skip("needs Debian's package faketime")
     name, identity = device
@@ -89,14 +89,14 @@ def test_no_enrollment(simulator, which):
     expect(simulator.provision(which, identity, name), "ServiceError", "401002", "enrollment")
 
 
-def test_common_name_unequal_to_the_registration_id(simulator, which, device):
+def test_common_name_differs_from_the_registration_id(simulator, which, device):
     _, identity = device
     result = simulator.provision(which, identity, "somebody-else")
     expect(result, "ServiceError", "401002", "CN is the registration ID")
 
 
 @pytest.mark.parametrize("start", [PAST, FUTURE])
-def test_device_certificate_out_of_its_time(simulator, which, device, start):
+def test_device_certificate_outside_its_validity(simulator, which, device, start):
     name, _ = device
     identity = simulator.device(name, start=start, days=30)
     expect(simulator.provision(which, identity, name), "ServiceError", "401002", "dates")

@@ -1,4 +1,4 @@
-"""Servers that misbehave, over real TLS where TLS is involved: a clear error, in time."""
+"""Servers that misbehave cause a clear error, in time. Where TLS is involved, it is real TLS."""
 
 import datetime
 import socket
@@ -8,8 +8,6 @@ import pytest
 from cryptography import x509
 
 from helpers import peers
-
-# A time-out that a test waits for, and how much later its error may come.
 from helpers.errors import expect
 from helpers.programs import run_program
 from microdps_tools.certs import encoding
@@ -20,24 +18,23 @@ from microdps_tools.files import write_files
 PAST = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=60)
 FUTURE = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=60)
 
+TIMEOUT_MS = 1500  # short, because tests wait for it
+GRACE_MS = 1500  # how much later the error may come
+
 
 @pytest.fixture
 def device(simulator, which, request):
-    """Name and identity folder of a device of its own for each test."""
+    """A new device for each test → its name, its identity folder."""
     name = f"bad-{abs(hash(request.node.name)) % 10**9}"
     return name, simulator.device(name)
 
 
-# A time-out that a test waits for, and how much later its error may come.
-TIMEOUT_MS = 1500
-
-
-GRACE_MS = 1500
-
-
 @pytest.fixture
 def tls_peer(simulator, tmp_path):
-    """Make a server that speaks TLS with a certificate of the simulator's root's kind."""
+    """A function that starts a TLS server from a handler of its connections → its port.
+
+    Its attribute roots is the file with the server's root.
+    """
     root = issue("peer root", ca=True)
     write_files(tmp_path, {"peer-root.pem": encoding.pem(root.cert)})
 
@@ -66,7 +63,7 @@ def test_wrong_host_name(simulator, which, device, tls_peer):
 
 
 @pytest.mark.parametrize("start", [PAST, FUTURE])
-def test_server_certificate_out_of_its_time(simulator, which, device, tls_peer, start):
+def test_server_certificate_outside_its_validity(simulator, which, device, tls_peer, start):
     name, identity = trusting(simulator, tls_peer, device)
     with tls_peer(peers.until_closed, start=start, days=30) as port:
         result = simulator.provision(which, identity, name, host=f"localhost:{port}")
@@ -75,7 +72,7 @@ def test_server_certificate_out_of_its_time(simulator, which, device, tls_peer, 
 
 
 def test_device_certificate_that_tls_refuses(simulator, which, device, tls_peer):
-    """A server that judges in the handshake sends an alert that does not say why."""
+    """The server refuses it in the handshake, with an alert that gives no reason."""
     name, _ = device
     other = issue("another intermediate", ca=True)
     name, identity = trusting(
@@ -103,7 +100,7 @@ def test_refused_connection(simulator, which, device):
 
 
 def test_server_that_accepts_no_connection(simulator, which, device):
-    """Its queue is full: the kernel lets further connection requests lie."""
+    """Its queue is full, so the kernel leaves further connections waiting."""
     name, identity = device
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -137,8 +134,8 @@ def test_server_silent_after_the_request(simulator, which, device, tls_peer):
     expect(result, "LinkError", "timeout-answer", host, within_ms=TIMEOUT_MS + GRACE_MS)
 
 
-def test_server_that_drips(simulator, which, device, tls_peer):
-    """A byte now and then: only a deadline for the whole answer ends that."""
+def test_server_that_sends_one_byte_at_a_time(simulator, which, device, tls_peer):
+    """Only a deadline for the whole answer ends this."""
     name, identity = trusting(simulator, tls_peer, device)
 
     def handle(connection):
@@ -217,7 +214,7 @@ def test_client_is_usable_after_each_error(simulator, which, device, tls_peer):
     left = list(answers)
 
     def handle(connection):
-        # One request a connection; the client must open the next by itself.
+        # One request for each connection: the client must open the next one by itself.
         peers.read_request(connection)
         connection.sendall(left.pop(0))
         connection.unwrap()

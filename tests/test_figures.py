@@ -1,4 +1,4 @@
-"""The figures that the project promises. `make bench` shows all of them."""
+"""The figures that the project promises still hold. `make bench` shows all of them."""
 
 import pytest
 
@@ -12,11 +12,11 @@ def test_sizes_are_not_stale():
 
 @pytest.fixture(scope="module")
 def twelve_messages(tmp_path_factory):
-    """Register, two polls, twelve messages."""
+    """The Run of a registration, two polls and twelve messages."""
     return Bench(tmp_path_factory.mktemp("bench")).run(messages=12)
 
 
-def test_two_handshakes_to_the_tenth_message_and_none_more(twelve_messages):
+def test_there_are_two_handshakes_and_no_more(twelve_messages):
     dps, hub = twelve_messages.dps, twelve_messages.hub
     assert (dps.connections, hub.connections) == (1, 1)
     assert (dps.requests, hub.requests) == (3, 12)
@@ -28,7 +28,7 @@ def test_a_request_is_one_tls_record(twelve_messages):
 
 
 def test_a_message_is_cheap_and_nothing_grows(twelve_messages):
-    """Bytes on the 64-bit heap; the live heap after 1,000 messages is `make bench`'s."""
+    """In bytes of the 64-bit heap. `make bench` measures the heap after 1,000 messages."""
     assert twelve_messages.printed["allocated"] <= 1600
     assert twelve_messages.printed["live_at_end"] == twelve_messages.printed["live_after_10"]
 

@@ -1,4 +1,4 @@
-"""Whatever bytes come, a parser of the device gives a result or an error of ours."""
+"""For any bytes, the device's parsers return a result or raise an error of ours."""
 
 import json
 
@@ -43,7 +43,7 @@ ANSWERS = st.one_of(
     st.lists(LINES | st.binary(max_size=30), max_size=14).map(b"\n".join),
 )
 
-# JSON that a service might send, or something like it.
+# JSON that is similar to a service's answers.
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=20),
     lambda inner: (
@@ -89,7 +89,7 @@ def test_answers(answer, piece, method):
     | VALUES,
     status=st.sampled_from([200, 202, 400, 401, 429, 500]),
 )
-def test_what_dps_says(body, status):
+def test_answers_of_dps(body, status):
     text = json.dumps(body).encode()
     answer = b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(text), text)
     peer = Peer([answer] * 40)

@@ -1,5 +1,7 @@
-"""Hostile answers, one after the other, to one Client over mutual TLS: each ends in an error of
-ours within the deadline, and the client is usable after it."""
+"""One Client gets hostile answers, one after the other, over mutual TLS.
+
+Each of them ends in an error of ours before the deadline, and the client stays usable.
+"""
 
 import re
 
@@ -14,7 +16,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 def repeated(data, count=3000):
-    """Send the same bytes for as long as the client reads."""
+    """A handler that sends the same bytes for as long as the client reads."""
 
     def send(connection):
         for _ in range(count):
@@ -24,7 +26,7 @@ def repeated(data, count=3000):
 
 
 def stalled(data):
-    """Send a part of an answer, and nothing more."""
+    """A handler that sends a part of an answer, and nothing more."""
 
     def send(connection):
         connection.sendall(data)
@@ -33,9 +35,10 @@ def stalled(data):
     return send
 
 
-# What is sent: bytes and a close, or a function of the connection; and the errors that it may be.
+# The answer, and a pattern of the error's code. The answer is bytes, and then the connection is
+# closed; or it is a function that gets the connection.
 HOSTILE = [
-    # What ends before its first line does is no line, and so not judged as one.
+    # An answer that ends within its first line is truncated, whatever the line says.
     *((text, code if b"\n" in text else "truncated") for text, code in test_http.WRONG),
     *((test_http.CHUNKED + chunks, code) for chunks, code in test_http.WRONG_CHUNKS),
     (b"", "closed"),
@@ -67,7 +70,7 @@ HOSTILE = [
 
 
 def test_hostile_answers(which, peer):
-    """At least as many as other clients were measured by, on a heap as small as a board's."""
+    """62 answers or more, on a heap as small as a board's. Other clients were measured with 62."""
 
     def handle(connection):
         while head := peers.read_request(connection):

@@ -169,7 +169,7 @@ def host_tools():
 
 @pytest.fixture(scope="module")
 def simulator(host_tools):
-    """The modules of the simulator, and what they import of each other."""
+    """The modules of the simulator, with their imports of each other."""
     start = "simulator."
     return {
         name.removeprefix(start): Module(

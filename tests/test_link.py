@@ -1,4 +1,4 @@
-"""The corners of MicroPython's TLS sockets, on the real interpreter and over real TLS."""
+"""The quirks of MicroPython's TLS sockets, on the real interpreter and over real TLS."""
 
 import socket
 import struct
@@ -21,8 +21,8 @@ def results(which, peer, port, count, timeout_ms=5000):
     return [" ".join(line.split()[:3]) for line in lines]
 
 
-def test_time_out_is_sticky_for_the_socket_and_not_for_the_client(which, peer):
-    """After a time-out every later read of that TLS socket fails: a new one must be opened."""
+def test_client_opens_a_new_socket_after_a_time_out(which, peer):
+    """After a time-out, every later read of the same TLS socket fails."""
     connections = []
 
     def handle(connection):
@@ -42,8 +42,8 @@ def test_time_out_is_sticky_for_the_socket_and_not_for_the_client(which, peer):
     assert len(connections) == 2
 
 
-def test_end_without_close_notify_is_no_short_body(which, peer):
-    """A FIN alone looks like a clean end to MicroPython: only the framing tells."""
+def test_end_without_close_notify_is_an_error_and_not_a_short_body(which, peer):
+    """To MicroPython, a FIN looks like a clean end. Only the framing of HTTP shows the error."""
     answers = [
         OK[:-1],
         OK[:20],
@@ -60,21 +60,21 @@ def test_end_without_close_notify_is_no_short_body(which, peer):
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_CORK"), reason="this system cannot join writes")
-def test_connection_that_is_no_longer_silent_is_left_before_the_next_request(which, peer):
-    """What came while it lay idle: more than was asked for, or the end."""
+def test_idle_connection_that_receives_something_is_not_used_again(which, peer):
+    """It receives an answer without a request, or the end of the connection."""
     requests = []
 
     def handle(connection):
         while read := peers.read_request(connection):
             requests.append(read)
-            # One packet, so that all of it has come when the client takes the answer.
+            # One packet, so that everything has arrived when the client reads the answer.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
             connection.sendall(OK)
             if len(requests) == 1:
                 connection.sendall(b"HTTP/1.1 408 Too Late\r\n\r\n")
             elif len(requests) == 2:
                 connection.shutdown(socket.SHUT_WR)
-                rest = connection.recv(4096)  # no TLS any more: its records as they come
+                rest = connection.recv(4096)  # no TLS any more: these are raw records
                 assert rest[:1] != b"\x17", "a request was written"
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
@@ -95,16 +95,16 @@ def test_reset_instead_of_an_answer(which, peer):
 
 
 def test_tls_socket_has_no_settimeout():
-    """So a deadline that changes after wrapping needs select.poll, on every release."""
+    """So the client needs select.poll for its deadlines, on every release."""
     code = "import tls; print(hasattr(tls.SSLContext(tls.PROTOCOL_TLS_CLIENT), 'settimeout'))"
     command = [*interpreter.micropython().command, "-c", code]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def chain_of(simulator, name, total):
-    """A device below the enrolled intermediate whose chain has so many bytes, or a few less.
+    """A device below the enrolled intermediate, whose chain has that many bytes or slightly fewer.
 
-    The rest of it are certificates that TLS sends all the same.
+    Unrelated certificates fill the chain. TLS sends them, too.
     """
     device = issue(name, simulator.intermediate)
     issuers = [simulator.intermediate.cert]

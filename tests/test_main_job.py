@@ -31,7 +31,7 @@ def test_rsa_keys(simulator, which, key_type):
     assert simulator.provision(which, identity, name).lines[-1] == "sent 1"
 
 
-def test_retry_after_is_waited_for(tmp_path, micropython):
+def test_device_waits_for_retry_after(tmp_path, micropython):
     make_chain("slow", tmp_path / "certs", "ec-p256", 30, False)
     with running_simulator(tmp_path / "state", "--retry-after", "3", "--assign-after", "0") as at:
         simulator = enrolled(tmp_path, at)
@@ -58,7 +58,7 @@ def test_leaf_without_its_issuer_is_refused(simulator, which):
 
 
 def test_forged_leaf_with_the_right_names_is_refused(simulator, which):
-    """Its issuer has the right name and another key. The true issuer is sent after it, too."""
+    """Its issuer has the right name, but another key. The true issuer is also in the chain."""
     true = simulator.intermediate
     false = issue("microdps test intermediate", ca=True)
     pair = issue(f"forged-{which.name}", false)

@@ -17,14 +17,14 @@ def name(request):
 
 @pytest.fixture(scope="module", params=["renegotiate", "close", "unauthorized"])
 def late(request, tmp_path_factory):
-    """A simulator whose hub asks for the certificate late, for each kind of such a hub."""
+    """A simulator whose hub asks for the certificate late or never, for each such kind."""
     folder = tmp_path_factory.mktemp(request.param)
     with start_simulator(folder, "--hub-certificate", request.param) as at:
         yield enrolled(folder, at)
 
 
 def test_simulator_on_an_address_of_this_machine(which, name, tmp_path):
-    """A board on the desk reaches it by an IP address, which is in its certificate."""
+    """A board on a desk connects to its IP address. Its certificate contains that address."""
     with start_simulator(tmp_path, "--host", "127.0.0.2") as at:
         assert at["dps"].startswith("127.0.0.2:")
         simulator = enrolled(tmp_path, at)
@@ -65,7 +65,7 @@ def test_transport_by_configuration(simulator, which, name):
     assert body == b'{"temperature": 30, "i": 0}' or body == b'{"i": 0, "temperature": 30}'
 
 
-def test_refused_certificate_is_refused_by_mqtt_as_well(simulator, which, name):
+def test_hub_refuses_another_certificate_over_mqtt_too(simulator, which, name):
     """The device is enrolled with one certificate, and sends with another one."""
     identity = simulator.device(name)
     assert simulator.provision(which, identity, name).lines[-1] == "sent 1"

@@ -26,7 +26,7 @@ def publish(which, identity, hub, device_id, count):
 
 @pytest.fixture
 def broker(simulator, tmp_path):
-    """Debian's mosquitto, which requires a certificate of the simulator's CA → port, root."""
+    """Debian's mosquitto. It requires a client certificate of the simulator's CA → port, root."""
     mosquitto = shutil.which("mosquitto", path="/usr/sbin:/usr/bin")
     if not mosquitto:
         pytest.skip("mosquitto is not installed")
@@ -67,7 +67,7 @@ def test_device_on_mosquitto(simulator, which, name, broker):
 
 
 def test_broker_that_breaks_off_at_every_byte(simulator, which, tmp_path, name):
-    """After each byte of the CONNACK and the PUBACK: the device reports it, and connects again."""
+    """It closes after each byte of CONNACK and PUBACK. The device reports it, and reconnects."""
     root = issue("broker root", ca=True)
     identity = simulator.device(name)
     (identity / "roots.der").write_bytes(encoding.der(root.cert))

@@ -14,7 +14,7 @@ def board(simulator, tmp_path, request):
     return board_for(request, simulator, tmp_path)
 
 
-def test_joins_sets_the_clock_and_sends(board):
+def test_board_joins_wifi_sets_the_clock_and_sends(board):
     shown = board.boot()
     assert "Wi-Fi: joined as" in shown
     assert "clock: set to" in shown
@@ -45,11 +45,11 @@ def test_led_and_watchdog(board):
     assert "machine: watchdog of 60000 ms" in shown
     assert shown.count("machine: pin 2 on") == 3
     assert shown.count("machine: pin 2 off") == 3
-    # At the REPL, too, the watchdog is fed.
+    # The timer feeds the watchdog at the REPL, too.
     assert "machine: timer 1 every 10000 ms" in shown
 
 
-def test_led_goes_on_blinking_when_the_program_cannot_go_on(board):
+def test_led_keeps_blinking_after_the_program_has_stopped(board):
     board.configure(led=2)
     (board.folder / "identity" / "a" / "key.der").unlink()
     shown = board.boot()
@@ -58,7 +58,7 @@ def test_led_goes_on_blinking_when_the_program_cannot_go_on(board):
     assert "machine: timer 0 stopped" not in shown
 
 
-def test_fault_of_app_py_is_reported_and_no_reason_to_stop(board):
+def test_error_in_app_py_is_reported_and_does_not_stop_the_program(board):
     (board.folder / "app.py").write_text(
         "calls = []\n"
         "def read():\n"
@@ -73,7 +73,7 @@ def test_fault_of_app_py_is_reported_and_no_reason_to_stop(board):
     assert "done: 3 messages sent" in shown
 
 
-def test_wifi_that_is_not_there_is_reported_and_tried_again(board):
+def test_missing_wifi_is_reported_and_tried_again(board):
     board.configure(wifi={"ssid": "gone", "password": "wrong"})
     install_program(board.folder, sources=True)
     source = board.folder / "microdps" / "board.py"
@@ -133,7 +133,7 @@ def test_quiet_log_shows_errors_only(board):
 
 
 def test_errors_are_kept_counted_and_rate_limited(board):
-    """A refused registration: told each time, written once in a minute."""
+    """A refused registration is printed each time, and written to flash once a minute."""
     board.configure(registration_id="somebody-else", messages=0)
     process = board.start()
     for line in process.stdout:
@@ -153,7 +153,7 @@ def test_broken_config_stops_the_program_and_names_the_key(board):
     assert "config.json: registration_id: this key is missing" in board.boot()
 
 
-def test_hub_that_asks_late_is_told_once_and_remembered(late_simulator, tmp_path):
+def test_hub_that_asks_late_is_reported_once_and_remembered(late_simulator, tmp_path):
     board = BoardFolder(late_simulator, tmp_path / "board", "remembers-mqtt")
     shown = board.boot()
     assert shown.count("asks for the certificate late, by all signs: sending by MQTT") == 1

@@ -1,4 +1,4 @@
-"""What the READMEs say: their commands and code are run, their links lead somewhere."""
+"""The READMEs are right: their commands and code run, and their links lead to files."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def test_each_folder_of_the_house_has_a_readme():
 
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(CHECKOUT)))
-def test_links_lead_somewhere(path):
+def test_links_lead_to_files(path):
     for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
         if not target.startswith("https://"):
             assert (path.parent / target).exists(), target
@@ -66,7 +66,7 @@ def test_every_microdps_command_is_right_usage():
 
 
 def test_the_steps_on_this_machine_lead_to_messages(tmp_path):
-    """As a person would: one terminal for the simulator, one for the rest."""
+    """With one terminal for the simulator, and another one for the other commands."""
     simulate, steps = blocks(README, "sh")[1:3]
     settings = Settings(tmp_path)
     for port in (settings.dps_port, settings.hub_port, settings.page_port):
@@ -96,7 +96,7 @@ def test_the_steps_on_this_machine_lead_to_messages(tmp_path):
 
 
 def test_program_of_the_readme_runs(simulator, which, tmp_path):
-    """But for the ID scope and the host, which are the simulator's."""
+    """Only its ID scope and its host are replaced by the simulator's."""
     (code,) = blocks(README, "python")
     name = f"readme-{which.name}"
     identity = simulator.device(name)
@@ -124,7 +124,7 @@ def test_client_of_the_readme_runs(simulator, which):
 
 
 def microdps(command: list[str], folder, **names: str) -> str:
-    """Run a command of the README in a folder, some of its words replaced → what it printed."""
+    """Run a command of the README in a folder → its output. names: words to replace."""
     words = [names.get(word, word) for word in command]
     done = subprocess.run(
         [Path(sysconfig.get_path("scripts"), words[0]), *words[1:]],
@@ -138,10 +138,10 @@ def microdps(command: list[str], folder, **names: str) -> str:
 
 
 def test_first_board_gets_to_telemetry(simulator, tmp_path):
-    """All its commands: flashing by a mock of the boot loader, the rest on the virtual board."""
+    """All commands run: flashing with a mock of the boot loader, the others on virtual boards."""
     section = README.split("## Your first board")[1].split("\n## ")[0]
     flashing, deploying = map(commands, blocks(section, "sh"))
-    # Slow enough for whoever opens the port to hear the end of it.
+    # Slow enough that the last message comes after the test has opened the port.
     boards.configure(tmp_path / "device", simulator, "readme-board", interval_s=0.5)
     write_firmware(tmp_path / "ESP32_GENERIC.bin")
     check, flash, status = flashing

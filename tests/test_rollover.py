@@ -1,4 +1,4 @@
-"""The change to a newer certificate, as a board does it."""
+"""A board changes to a newer certificate."""
 
 import datetime
 import shutil
@@ -17,14 +17,16 @@ def board(simulator, tmp_path, request):
 
 
 def moment(**later) -> datetime.datetime:
-    """Now, or so much later, for a certificate to be valid from. What the simulator issued before
-    is valid from an earlier moment."""
+    """When a certificate becomes valid: now, or that much later.
+
+    The certificates that the simulator has issued already became valid earlier.
+    """
     return datetime.datetime.now(datetime.UTC) + datetime.timedelta(**later)
 
 
 @pytest.fixture
 def renewed(board):
-    """A board whose next certificate lies in slot b."""
+    """A board with its next certificate in slot b."""
     board.boot()
     issuer = board.simulator.intermediate
     pair = issue(board.name, issuer, start=moment())
@@ -54,7 +56,7 @@ def test_certificate_on_trial_survives_a_power_cut_at_every_step(renewed):
     assert "the one in slot b is in use now" in renewed.boot()
 
 
-def test_refused_certificate_is_given_up_for_the_old_one_and_not_tried_again(board):
+def test_refused_certificate_is_given_up_and_not_tried_again(board):
     board.boot()
     stranger = issue("stranger", ca=True)
     pair = issue(board.name, stranger, start=moment())
@@ -68,7 +70,7 @@ def test_refused_certificate_is_given_up_for_the_old_one_and_not_tried_again(boa
     assert "done: 3 messages sent" in again
 
 
-def test_slot_that_is_not_whole_is_reported_and_the_old_one_goes_on(renewed):
+def test_incomplete_slot_is_reported_and_the_old_one_stays_in_use(renewed):
     (renewed.folder / "identity" / "b" / "cert.der").write_bytes(b"half of it")
     shown = renewed.boot()
     assert "error: identity/b/cert.der: " in shown
@@ -91,7 +93,7 @@ def test_lost_slot_is_reported_and_the_other_one_used(renewed):
 
 
 def test_identity_in_an_nvs_partition(board):
-    """An image of ESP-IDF's own tool; the folder identity/ is not there."""
+    """ESP-IDF's own tool makes the image, and the folder identity/ is removed."""
     identity = board.folder / "identity" / "a"
     rows = ["key,type,encoding,value", "microdps,namespace,,"]
     rows += [f"{part},file,binary,{identity / part}.der" for part in ("key", "cert", "roots")]

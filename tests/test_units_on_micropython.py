@@ -1,4 +1,4 @@
-"""The unit tests of the device package run on MicroPython from the same files, all of them."""
+"""All unit tests of the device package also run on MicroPython, from the same files."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 from microdps_tools import CHECKOUT, interpreter
 
-# The tests' tables need more than a board's heap; what the package needs is measured elsewhere.
+# More than a board's heap, because of the tests' tables. test_figures.py measures the package.
 HEAP = "1M"
 
 

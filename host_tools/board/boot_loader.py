@@ -85,7 +85,10 @@ class BootLoader:
 
     @contextlib.contextmanager
     def _tool_errors(self, outcome: str) -> Iterator[None]:
-        """Turn esptool's exceptions into ToolErrors. outcome: what the board is left with."""
+        """Turn esptool's exceptions into ToolErrors.
+
+        outcome  the part of an error message that describes the board after the error
+        """
         from esptool.util import FatalError
 
         try:

@@ -142,7 +142,10 @@ def flash(
 def _write(
     boot_loader: BootLoader, device: Device, job: Job, before: Entry | None, entry: Entry
 ) -> None:
-    """Write what the board does not have, and note it in its entry. before: its last entry."""
+    """Write the parts that the board does not have, and note them in its entry.
+
+    before  the board's last entry, if it has one
+    """
     common = job.parts(boot_loader.flash_size)
     entry.program = parts_digest(common)
     if before and before.program == entry.program:

@@ -29,7 +29,7 @@ CHUNK = 1536  # bytes of a file that one call sends
 class RawRepl:
     """A board's raw REPL. Raises ToolError for every problem with it.
 
-    outcome  the part of an error message that says what the board is left with
+    outcome  the part of an error message that describes the board after the error
     is_full  has the file system refused more data?
     """
 

@@ -1,4 +1,4 @@
-"""Start the simulator as a process of its own, for the demo and the tests."""
+"""Start the simulator as a separate process, for the demo and the tests."""
 
 import contextlib
 import re

@@ -28,7 +28,7 @@ from .tls import ServerTLS
 
 @dataclass
 class Running:
-    """Where the services are, and what a client needs."""
+    """The addresses of the services, and the other values that a client needs."""
 
     dps: str
     hubs: list[str]

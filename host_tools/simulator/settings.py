@@ -11,7 +11,7 @@ ERROR_BODIES = ("legacy", "new")
 class Settings:
     """The options of `microdps simulate`.
 
-    late  what the hubs do about a request without a certificate: "", "renegotiate", "close" or
+    late  how the hubs treat a request without a certificate: "", "renegotiate", "close" or
           "unauthorized", as tls.ServerTLS describes
     """
 

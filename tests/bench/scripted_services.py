@@ -1,4 +1,4 @@
-"""DPS and a hub that answer from a script, and a server that counts what comes and goes."""
+"""DPS and a hub that answer from a script, and a server that counts bytes and TLS records."""
 
 import json
 import ssl
@@ -8,7 +8,7 @@ from microdps_tools.simulator.hub import mqtt_packets
 
 
 def answer(status: str, body: dict | None = None, fields: str = "", chunked=True) -> bytes:
-    """A response as the how-to shows them: chunked for DPS, empty for the hub."""
+    """A response as in the how-to: chunked for DPS, empty for the hub (body=None)."""
     if body is None:
         return (
             "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nVary: Origin\r\n"
@@ -28,7 +28,8 @@ def answer(status: str, body: dict | None = None, fields: str = "", chunked=True
 
 
 class Dps:
-    """DPS's answers: accepted, still assigning at the polls but the last, assigned at that."""
+    """Accepts a registration. The last poll is answered with assigned, the others before it with
+    assigning."""
 
     def __init__(self, polls: int = 2, chunked: bool = True):
         self.polls = polls
@@ -64,8 +65,8 @@ class Hub:
 
 
 class TroubledHub:
-    """Accepts twelve messages. Then it is busy, redirects, refuses (the device registers anew),
-    answers no HTTP, and breaks off without an answer (None)."""
+    """Accepts twelve messages. Then it is busy, redirects, refuses (so that the device registers
+    again), sends no HTTP, and closes without an answer (None)."""
 
     def __init__(self):
         error = {"errorCode": 401003, "trackingId": "t-1", "message": "IotHubUnauthorized"}
@@ -83,7 +84,7 @@ class TroubledHub:
 
 
 class Counter:
-    """Counts on one port what a relay in front of TLS sees: connections, bytes, records."""
+    """Counts connections, bytes and TLS records on one port, as a relay would see them."""
 
     def __init__(self):
         self.connections = 0
@@ -95,7 +96,7 @@ class Counter:
         self.lock = threading.Lock()
 
     def count_records(self, data: bytes) -> None:
-        """Count the application data records that begin in what the device sent."""
+        """Count the records with application data in the bytes from the device."""
         self.pending += data
         while len(self.pending) >= 5:
             length = 5 + int.from_bytes(self.pending[3:5], "big")
@@ -105,9 +106,10 @@ class Counter:
             self.pending = self.pending[length:]
 
     def handle(self, connection, context, take) -> None:
-        """Serve one connection. context: of TLS; None: plain TCP. take: as http() returns it.
+        """Serve one connection. TLS runs in memory, so that every byte on the wire is counted.
 
-        TLS runs in memory, so that every byte on the wire is counted.
+        context  of TLS; None: plain TCP
+        take     answers a request, as http() describes it
         """
         with self.lock:
             self.connections += 1
@@ -116,14 +118,14 @@ class Counter:
         tls = context.wrap_bio(incoming, outgoing, server_side=True) if context else None
         answers = self._answer(tls, incoming, outgoing, take)
         while True:
-            goes_on = next(answers, None)
-            if goes_on is None:
+            more = next(answers, None)
+            if more is None:
                 return
             reply = outgoing.read()
             if reply:
                 self.received += len(reply)
                 connection.sendall(reply)
-            raw = connection.recv(65536) if goes_on else b""
+            raw = connection.recv(65536) if more else b""
             if not raw:
                 return
             self.sent += len(raw)
@@ -131,7 +133,10 @@ class Counter:
             incoming.write(raw)
 
     def _answer(self, tls, incoming, outgoing, take):
-        """Answer what has come in. Yields True for more, False after the last answer."""
+        """Answer all requests that have arrived, each time that the caller goes on.
+
+        Yields True if the connection stays open, False after its last answer.
+        """
         data = b""
         shaken = last = False
         while True:
@@ -157,8 +162,11 @@ class Counter:
 
 
 def http(respond):
-    """What Counter.handle asks: the answer to the first request, None for a close; what follows
-    it; is it the connection's last? None if the request is not whole."""
+    """A function for Counter.handle that takes the first request from the received bytes.
+
+    It returns the answer (None: close), the remaining bytes, and whether the answer is the
+    connection's last one. It returns None if the request is not complete.
+    """
 
     def take(data: bytes):
         head, end, body = data.partition(b"\r\n\r\n")
@@ -170,7 +178,7 @@ def http(respond):
 
 
 def take_mqtt(data: bytes):
-    """The same for MQTT."""
+    """The same for MQTT packets."""
     found = mqtt_packets.split(data)
     if not found:
         return None

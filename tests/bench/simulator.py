@@ -1,12 +1,13 @@
-"""What the simulator does in a second, beside the floor of the same machine; for `make bench`.
+"""make bench: the simulator's throughput, compared with simpler servers on the same machine.
 
-    registrations  handshake, register, poll until assigned, each on a connection of its own,
-                   beside the handshakes of `openssl s_server` under `openssl s_time`
-    messages       kept-alive and durable, beside a bare Twisted resource that answers 204
+    registrations  each one has its own connection: handshake, register, poll. Compared with the
+                   handshakes of `openssl s_server` and `openssl s_time`
+    messages       durable, on kept-alive connections. Compared with a bare Twisted resource that
+                   answers 204
     memory         of 1,000 connected devices
-    look-up        of an enrollment among 10 and among 100,000
+    look-up        of an enrollment among 100,000. Compared with one among 10
 
-All by mutual TLS 1.2 with EC P-256 keys, over loopback, one process a server.
+All use mutual TLS 1.2 with EC P-256 keys, over loopback, with one process for each server.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ from microdps_tools.files import write_files
 from microdps_tools.simulator.server_certificate import server_certificate
 from microdps_tools.simulator.store.store import Store
 
-# Each is measured for so long, so often.
+# How long each measurement takes, and how often it is repeated.
 SECONDS = 3
 RUNS = 3
 WORKERS = 2
@@ -61,7 +62,7 @@ def request(sock: ssl.SSLSocket, method: str, host: str, path: str, body: bytes 
 
 
 def register(at, files, name, until, queue) -> None:
-    """Register again and again → how often."""
+    """Register again and again; put the number of registrations into the queue."""
     tls = context(*files)
     path = f"/{at['id_scope']}/registrations/{name}"
     version = "?api-version=2021-06-01"
@@ -78,7 +79,7 @@ def register(at, files, name, until, queue) -> None:
 
 
 def send(host, files, name, until, queue) -> None:
-    """Send messages by some kept-alive connections → how many were accepted."""
+    """Send messages on kept-alive connections; put the number of accepted ones into the queue."""
     tls = context(*files)
     path = f"/devices/{name}/messages/events?api-version=2020-03-13"
     data = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(BODY)}\r\n\r\n".encode()
@@ -98,7 +99,7 @@ def send(host, files, name, until, queue) -> None:
 
 
 def rate(work, where, files, names) -> float:
-    """Let all workers do it → how often in a second, together."""
+    """Let all workers do this work → how often all of them did it, in a second."""
     queue: multiprocessing.Queue = multiprocessing.Queue()
     until = time.monotonic() + SECONDS
     workers = [
@@ -114,7 +115,7 @@ def rate(work, where, files, names) -> float:
 
 
 def handshakes(files, folder: Path) -> float:
-    """Those of `openssl s_server` under as many `openssl s_time` → in a second."""
+    """The handshakes of `openssl s_server` in a second, with one `openssl s_time` per worker."""
     cert, key, root = files
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -148,7 +149,7 @@ def handshakes(files, folder: Path) -> float:
             if not found:
                 raise RuntimeError(f"openssl s_time: {out}{err}")
             total += int(found[1])
-        return total / (SECONDS + 1)  # s_time ends in the second after
+        return total / (SECONDS + 1)  # s_time ends one second later
     finally:
         server.terminate()
         server.wait()
@@ -179,8 +180,7 @@ reactor.run()
 
 @contextlib.contextmanager
 def bare(state: Path):
-    """A resource that answers 204, behind the same TLS → its host."""
-
+    """Start a resource that answers 204, behind the same TLS → its host."""
     pair = server_certificate(state, "localhost")
     folder = state / "bare"
     write_files(folder, encoding.pem_files("bare", pair))
@@ -198,7 +198,7 @@ def memory_kb(pid: int) -> int:
 
 
 def look_up(folder: Path, count: int) -> float:
-    """Seconds for one look-up of an enrollment among so many."""
+    """Seconds for one look-up of an enrollment among that many."""
     with contextlib.closing(Store(folder / str(count))) as store:
         store.begin()
         for number in range(count):
@@ -215,7 +215,7 @@ def look_up(folder: Path, count: int) -> float:
 
 
 def connected(at, files, pid: int) -> float:
-    """Memory of 1,000 devices that stay connected, in kB for each."""
+    """Memory for each device while 1,000 devices are connected, in kB."""
     tls = context(*files)
     with connect(tls, at["hub"]):
         before = memory_kb(pid)
@@ -226,7 +226,7 @@ def connected(at, files, pid: int) -> float:
 
 
 def fastest(ours, floor) -> float:
-    """Measure both in turn: the machine may be a noisy one → ratio of the fastest of each."""
+    """Measure both in turn, because the machine may be busy → the ratio of their fastest runs."""
     pairs = [(ours(), floor()) for _ in range(RUNS)]
     return max(one for one, _ in pairs) / max(other for _, other in pairs)
 
@@ -253,7 +253,9 @@ def main() -> None:
                     lambda: rate(send, host, files, names),
                 )
             print(f"messages       {ratio:.2f} x a bare Twisted resource")
-            print(f"memory         {connected(at, one, int(at['pid'])):.0f} kB a connected device")
+            print(
+                f"memory         {connected(at, one, int(at['pid'])):.0f} kB per connected device"
+            )
         few, many = (look_up(folder, count) for count in (10, 100_000))
         print(f"look-up        {many / few:.2f} x among 100,000 enrollments as among 10")
 

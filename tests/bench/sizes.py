@@ -10,7 +10,7 @@ from microdps_tools import FIRMWARE, interpreter
 
 FILE = FIRMWARE / "SIZES.md"
 
-# What register, poll and send need, in the order in which they are imported.
+# The modules for register, poll and send, in the order in which they are imported.
 CORE = ["errors", "http", "dps", "hub", "identity", "device", "link"]
 
 HEAD = """\
@@ -44,7 +44,7 @@ for name in {modules!r}:
 print(*sizes)
 """
 
-# Modules of MicroPython's own that the package uses: not counted as ours.
+# MicroPython's own modules that the package uses. They are not counted.
 FROZEN = "json, collections, select, socket, time, tls, math, os"
 
 

@@ -9,11 +9,8 @@ from microdps_tools import CHECKOUT, interpreter
 from microdps_tools.certs.making import CertAndKey
 from microdps_tools.device.config import write_config, write_identity
 from microdps_tools.device.program import install_program
-from microdps_tools.simulator.store.store import Store
 
 FAKE_MODULES = CHECKOUT / "host_tools" / "virtual_board" / "fake_modules"
-
-
 HEAP = "192k"  # larger than usual, because the interpreter compiles main.py and app.py
 
 
@@ -55,10 +52,8 @@ class BoardFolder:
             return process.communicate(timeout=60)[0]
 
     def requests(self) -> list[str]:
-        store = Store(self.simulator.state)
-        rows = [r for r in store.requests.all() if f"/{self.name}/" in r["path"]]
-        store.close()
-        return [r["method"] for r in rows]
+        """The methods of all requests of this board."""
+        return [request["method"] for request in self.simulator.requests(f"/{self.name}/")]
 
     def errors(self) -> list[dict]:
         return json.loads((self.folder / "errors.json").read_text())

@@ -1,6 +1,6 @@
-"""A look at the page in headless Chromium.
+"""The simulator's page in headless Chromium.
 
-MICRODPS_SCREENSHOTS: environment variable with the folder that keeps the screenshots
+The environment variable MICRODPS_SCREENSHOTS can name a folder for the screenshots.
 """
 
 import os
@@ -65,7 +65,7 @@ class Browser:
         return [line["message"] for line in self.driver.get_log("browser")]
 
     def screenshot(self, folder: Path, name: str, width: int, height: int) -> None:
-        """Keep a screenshot, and check that it is not blank."""
+        """Write a screenshot, and check that it is not blank."""
         folder = Path(os.environ.get("MICRODPS_SCREENSHOTS", folder))
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / name

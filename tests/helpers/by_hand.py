@@ -1,4 +1,4 @@
-"""Requests by hand, without our own code: of a device, and of a user of DPS's service API."""
+"""Requests of a device, and of a user of DPS's service API, made without our own client code."""
 
 import requests
 

@@ -1,4 +1,4 @@
-"""Calls of DPS by hand, with any request, and the form of its errors."""
+"""Any call of DPS, made without our own client code, and the form of DPS's errors."""
 
 import re
 
@@ -9,6 +9,7 @@ TIMEOUT_S = 20
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 KINDS = {"enrollments": "registrationId", "enrollmentGroups": "enrollmentGroupId"}
 CERTS_KEY = {"enrollments": "clientCertificates", "enrollmentGroups": "signingCertificates"}
+ANY = {"If-Match": "*"}
 
 
 class Caller:
@@ -72,6 +73,3 @@ def put(rest, kind: str, name: str, certificate: str, **fields) -> dict:
     answer = rest("PUT", f"{kind}/{name}", record(kind, name, certificate, **fields), headers=ANY)
     assert answer.status_code == 200, answer.text
     return answer.json()
-
-
-ANY = {"If-Match": "*"}

@@ -1,4 +1,4 @@
-"""The error of a program, and how fast it came."""
+"""Check the error of a program, and the time that it took."""
 
 
 def expect(result, kind: str, code: str, *words: str, within_ms: int = 8000) -> None:

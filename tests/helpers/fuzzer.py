@@ -1,4 +1,4 @@
-"""Random requests to the simulator that are nearly right."""
+"""Random requests to the simulator, almost all with a mistake."""
 
 import json
 
@@ -25,12 +25,11 @@ VALUES = [
     "x" * 300,
 ]
 
-
 METHODS = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "get", "X" * 40]
 
 
 class Fuzzer:
-    """Makes requests that are nearly right.
+    """Makes requests that are nearly valid.
 
     source  random generator
     calls   host → method, path and body of its calls

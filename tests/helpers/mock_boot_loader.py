@@ -25,7 +25,7 @@ def write_firmware(path: Path, chip: str = "esp32", size: int = 150_000) -> Path
 
 
 class Mock:
-    """esp32-mock-bootloader as a process of its own, with its own flash."""
+    """esp32-mock-bootloader as a separate process, with its own flash."""
 
     def __init__(self, folder, chip="esp32"):
         self.folder = folder

@@ -46,7 +46,10 @@ class Served:
 
 @contextlib.contextmanager
 def servers():
-    """A process that serves pages → a function: state, port (0: any) → port."""
+    """Start a process that serves pages → a function that adds a page.
+
+    The function takes a state's folder and a port (0: any), and returns the port.
+    """
     command = [sys.executable, PROGRAMS / "page.py", *HUBS]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, cwd=CHECKOUT, text=True, **pipes) as process:
@@ -84,7 +87,7 @@ def enrollment_record(name: str, group: bool = False):
 
 
 def send(store: Store, device: str, *bodies, hub: str = HUBS[0], ago_s: float = 0) -> None:
-    """Keep messages of a device, one each second, the last one ago_s seconds ago."""
+    """Store messages of a device, one for each second. The last one came ago_s seconds ago."""
     for left, body in zip(reversed(range(len(bodies))), bodies, strict=True):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         store.messages.add(hub, device, {}, data)

@@ -1,4 +1,4 @@
-"""Servers that misbehave, on loopback: what a scripted peer cannot show."""
+"""Servers on loopback that misbehave, over real sockets and real TLS."""
 
 import contextlib
 import socket
@@ -20,7 +20,7 @@ STOP_S = 10
 
 
 def server_context(folder: Path, issuer: CertAndKey, **issued) -> ssl.SSLContext:
-    """TLS 1.2, as DPS speaks it, with a server certificate of the issuer."""
+    """TLS 1.2, as DPS uses it, with a server certificate that the issuer has signed."""
     issued.setdefault("hosts", (x509.DNSName("localhost"),))
     pair = issue("peer", issuer, usage=ExtendedKeyUsageOID.SERVER_AUTH, **issued)
     write_files(folder, encoding.pem_files("peer", pair), force=True)
@@ -31,7 +31,7 @@ def server_context(folder: Path, issuer: CertAndKey, **issued) -> ssl.SSLContext
 
 
 def require_client(context: ssl.SSLContext, issuer: CertAndKey) -> ssl.SSLContext:
-    """Let only clients in whose chain leads to the issuer."""
+    """Accept only clients whose certificate chain leads to the issuer."""
     context.load_verify_locations(cadata=encoding.pem(issuer.cert).decode())
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_mode = ssl.CERT_REQUIRED
@@ -40,7 +40,7 @@ def require_client(context: ssl.SSLContext, issuer: CertAndKey) -> ssl.SSLContex
 
 @contextlib.contextmanager
 def listening(handle: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Serve each connection in a thread of its own with handle → the port."""
+    """Serve each connection with handle, in a separate thread → the port."""
     server = socket.create_server(("127.0.0.1", 0))
     threads = []
     failures = []
@@ -50,7 +50,7 @@ def listening(handle: Callable[[socket.socket], None]) -> Iterator[int]:
             with connection:
                 handle(connection)
         except OSError:
-            pass  # the client has left, or the handshake failed as the test wants it to
+            pass  # the client has left, or the handshake has failed, as the test expects
         except BaseException as error:
             failures.append(error)
 
@@ -77,7 +77,7 @@ def listening(handle: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 def tls(context: ssl.SSLContext, handle: Callable[[ssl.SSLSocket], None]):
-    """A handler of TLS connections, from one of what comes through them."""
+    """Make a handler of plain connections from a handler of TLS connections."""
 
     def wrapped(connection):
         with context.wrap_socket(connection, server_side=True) as secured:
@@ -112,7 +112,7 @@ def until_closed(connection: socket.socket) -> None:
 
 
 def drip(connection: ssl.SSLSocket, data: bytes, pause_s: float) -> None:
-    """Send a byte at a time. The pauses are what is tested."""
+    """Send one byte at a time. The tests need the pauses in between."""
     for at in range(len(data)):
         connection.sendall(data[at : at + 1])
         time.sleep(pause_s)

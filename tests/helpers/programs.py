@@ -17,7 +17,7 @@ class Result:
 
     @property
     def error(self) -> list[str]:
-        """Class, code and ms of the error line. Fails if there is none."""
+        """Class, code and ms of the only error line. Fails if there is none."""
         (line,) = [line for line in self.lines if line.startswith("error ")]
         return line.split()[1:]
 

@@ -1,4 +1,4 @@
-"""A simulator for tests: a process of its own, an enrolled group, and devices for it."""
+"""A simulator for tests: a separate process, with an enrolled group, and devices for it."""
 
 import contextlib
 import shutil
@@ -48,7 +48,7 @@ class Simulator:
             return [message[2:] for message in store.messages.all() if message[1] == device_id]
 
     def requests(self, part: str) -> list[dict]:
-        """The requests whose path has a text in it."""
+        """The requests whose path contains a text."""
         with contextlib.closing(Store(self.state)) as store:
             return [request for request in store.requests.all() if part in request["path"]]
 
@@ -60,7 +60,10 @@ class Simulator:
 
     @contextlib.contextmanager
     def faults(self, *faults: str):
-        """Switch faults on for a while → a function that returns how often each was triggered."""
+        """Switch faults on, until the with statement ends → a function that counts.
+
+        The function returns how often each fault was triggered.
+        """
         for fault in faults:
             self.admin("POST", "faults", {"fault": fault})
         try:

@@ -1,4 +1,4 @@
-"""A virtual board as a process of its own, the real mpremote, and devices' folders for them."""
+"""A virtual board as a separate process, the real mpremote, and devices' folders for them."""
 
 import os
 import re
@@ -133,7 +133,7 @@ def heard(port: int, text: str, within_s: float, seen: str = "") -> str:
 
 
 def listen(port: int, text: str, within_s: float = TIMEOUT_S, seen: str = "") -> str:
-    """Read from an open port until that text, which must come → everything that came."""
+    """The same, and fails if the text does not come."""
     seen = heard(port, text, within_s, seen)
     assert text in seen
     return seen
@@ -155,7 +155,7 @@ def configure(folder: Path, simulator, name: str, **settings) -> Path:
 
 
 def device(folder: Path, simulator, name: str, **settings) -> Path:
-    """The same, with the program in it."""
+    """The same, with the program in the folder."""
     configure(folder, simulator, name, **settings)
     install_program(folder)
     return folder

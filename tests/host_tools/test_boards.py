@@ -1,4 +1,4 @@
-"""boards/: each board's file fits the schema, and its values fit together."""
+"""Each board's file in boards/ fits the schema, and its values fit together."""
 
 import json
 import tomllib

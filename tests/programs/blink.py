@@ -1,4 +1,6 @@
-"""Sends messages under asyncio while a task keeps a rhythm; prints how well. Both interpreters.
+"""Sends messages under asyncio while another task runs, and prints its longest pause.
+
+For both interpreters.
 
 FIRMWARE IDENTITY ID_SCOPE REGISTRATION_ID HOST MODE, where MODE is "send" or "cancel"
 """
@@ -31,7 +33,7 @@ async def main(identity, id_scope, registration_id, host, mode):
     assignment = await device.provision()
     print("assigned", assignment.device_id)
     if mode == "cancel":
-        # At every point of a message's way, the handshake included; it stays usable.
+        # Cancel at every point of a message, the handshake included. The device stays usable.
         for ms in (0, 1, 2, 5, 10, 50, 200):
             task = asyncio.create_task(device.send({"cancelled": ms}))
             await asyncio.sleep(ms / 1000)
@@ -40,7 +42,7 @@ async def main(identity, id_scope, registration_id, host, mode):
                 await task
             except asyncio.CancelledError:
                 pass
-    # Two at once: one waits for the other.
+    # Two messages at once: the second one waits for the first.
     first = asyncio.create_task(device.send({"i": 1}))
     second = asyncio.create_task(device.send({"i": 2}))
     await first

@@ -1,5 +1,6 @@
-"""Publishes with the package's own MQTT to any broker; prints what came of each. MicroPython and
-CPython.
+"""Publishes messages to any broker with the package's own MQTT, and prints each result.
+
+For both interpreters.
 
 FIRMWARE IDENTITY HUB DEVICE_ID MESSAGES
 """

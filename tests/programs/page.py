@@ -1,7 +1,9 @@
-"""Serves the simulator's page, alone: one for each line of its input, and prints the port.
+"""Serves the simulator's page without a simulator.
 
-HUB ...              hosts to show
-input: PORT STATE    a port of 0: any; the state's folder. Ends with its input.
+HUB ...    the hubs' hosts that the page shows
+
+Each line of its input, "PORT STATE", starts a page on a port (0: any) with the state in a folder.
+The program prints the port, and ends at the end of its input.
 """
 
 import sys

@@ -1,8 +1,9 @@
 """Cut the power in the middle of every flash operation while a file is replaced. MicroPython only.
 
-FIRMWARE WHAT WRITES: "state" or "journal", and how often it is written. After each cut the flash
-is mounted anew by MicroPython's own littlefs driver: the file must be the old one or the new one,
-and the next write must succeed. Prints how many cuts there were.
+FIRMWARE FILE WRITES, where FILE is "state" or "journal", and WRITES says how often to write it
+
+After each cut, MicroPython's own littlefs driver mounts the flash again. The file must be the old
+one or the new one, and the next write must succeed. Prints the number of cuts.
 """
 
 import sys
@@ -31,7 +32,7 @@ class Flash:
         self.left = left
 
     def _whole(self, size):
-        """How much of an operation is done: all, half when the power goes, nothing after that."""
+        """The part of an operation that is done: all; half at the power cut; nothing after it."""
         if self.left < 0:
             return size
         if self.left == 0:
@@ -64,7 +65,7 @@ class Flash:
 
 
 def mounted(flash, function):
-    """What a function returns while the flash is mounted at /flash; None if the power goes."""
+    """Call a function while the flash is mounted at /flash → its result; None after a cut."""
     files = vfs.VfsLfs2(flash)
     vfs.mount(files, "/flash")
     try:
@@ -90,7 +91,7 @@ class State:
 
 
 class Journal:
-    """The journal reports what it cannot write, and goes on; so a cut is seen by the flash."""
+    """If the journal cannot write its file, it prints that and continues."""
 
     path = "/flash/errors.json"
 
@@ -105,27 +106,27 @@ class Journal:
         return int(entries[0]["where"].split("-")[1]) if len(entries) == 1 else None
 
 
-def main(what, saves):
+def main(file, saves):
     data = bytearray(BLOCK * BLOCKS)
     vfs.VfsLfs2.mkfs(Flash(data))
-    mounted(Flash(data), lambda: what.write(0))
+    mounted(Flash(data), lambda: file.write(0))
     cuts = 0
     for i in range(1, saves + 1):
         operation = 1
         while True:
             flash = Flash(bytearray(data), operation)
-            mounted(flash, lambda i=i: what.write(i))
-            done = flash.left > 0  # all of it was over before the power went
+            mounted(flash, lambda i=i: file.write(i))
+            done = flash.left > 0  # the write was complete before the cut
             after = flash.data
-            found = mounted(Flash(after), what.read)
+            found = mounted(Flash(after), file.read)
             assert found in ((i,) if done else (i - 1, i)), (i, operation, found)
-            mounted(Flash(after), lambda i=i: what.write(i + 1000))
-            assert mounted(Flash(after), what.read) == i + 1000, (i, operation)
+            mounted(Flash(after), lambda i=i: file.write(i + 1000))
+            assert mounted(Flash(after), file.read) == i + 1000, (i, operation)
             if done:
                 break
             cuts += 1
             operation += 1
-        mounted(Flash(data), lambda i=i: what.write(i))
+        mounted(Flash(data), lambda i=i: file.write(i))
     print("%d writes, %d cuts" % (saves, cuts))
 
 

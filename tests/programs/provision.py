@@ -1,4 +1,4 @@
-"""Provisions a device and sends messages; prints what came of it. For both interpreters.
+"""Provisions a device, sends messages, and prints the result. For both interpreters.
 
 FIRMWARE IDENTITY ID_SCOPE REGISTRATION_ID HOST TIMEOUT_MS MESSAGES TRANSPORT
 """

@@ -92,7 +92,7 @@ def request_row(
 def explanation(service: str, method: str, status: int, error: str) -> dict[str, str] | None:
     """The text of the device's own table for an error: what happened, and what to check."""
     number = error.partition(" ")[0]
-    if not error or method == "CLOSE":  # its error says why by itself
+    if not error or method == "CLOSE":  # the error of a close needs no explanation
         return None
     code = int(number) if number.isdecimal() and len(number) < 7 else status
     # A legacy hub sends a name.

@@ -1,4 +1,4 @@
-"""What `make bench` runs on MicroPython: register, poll twice, send messages.
+"""`make bench` runs this on MicroPython: register, poll twice, send messages.
 
 main(IDENTITY, DPS, CLIENT, MESSAGES, PLAIN): CLIENT is the module beside this one whose Client is
 measured. PLAIN is "plain" for TCP without TLS. Prints name value pairs.

@@ -1,4 +1,4 @@
-"""The package through a bad day: whatever the hub answers, the next message is sent."""
+"""The package with a hub that has errors: after each error, it sends the next message."""
 
 import bench_microdps
 

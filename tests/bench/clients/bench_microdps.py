@@ -6,7 +6,7 @@ from microdps.identity import Identity
 
 
 class Plain:
-    """In the place of a TLS context: TCP alone."""
+    """Replaces a TLS context, for plain TCP."""
 
     def wrap_socket(self, raw, **options):
         return raw

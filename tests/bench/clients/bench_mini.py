@@ -1,4 +1,4 @@
-"""A thin client by hand, without any check: nearly the floor for what is written in Python."""
+"""A minimal client without any checks: almost the floor for a client in Python."""
 
 import json
 
@@ -7,7 +7,7 @@ from bench_flow import DATA, EVENTS
 
 
 class Client(bench_raw.Client):
-    """Makes its request and reads its answer anew each time, as a program by hand would."""
+    """Builds each request and reads each answer, as a hand-written program would."""
 
     def send(self):
         body = json.dumps(DATA).encode()

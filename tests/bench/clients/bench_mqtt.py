@@ -1,4 +1,4 @@
-"""The package by MQTT."""
+"""The package over MQTT."""
 
 import bench_microdps
 

@@ -1,4 +1,4 @@
-"""The floor: fixed bytes out on one connection, and whatever comes in until it ends as it must."""
+"""The floor: it writes fixed bytes on one connection, and reads until the answer's last bytes."""
 
 import json
 import select
@@ -10,7 +10,7 @@ from bench_flow import DATA, EVENTS, OPERATION, REGISTER
 
 
 class Client:
-    """Fixed bytes out, and whatever comes in until it ends as the answer must."""
+    """Writes fixed bytes, and reads until the answer's last bytes."""
 
     def __init__(self, folder, dps, plain):
         self.dps = dps

@@ -1,4 +1,4 @@
-"""microdps deploy, on virtual boards: what is sent, which program starts, and power cuts."""
+"""microdps deploy, on virtual boards: the files that it sends, the next start, power cuts."""
 
 import itertools
 
@@ -100,8 +100,8 @@ def test_app_and_configuration_are_sent_on_request_only(board, command, tmp_path
     assert "1 files sent" in command("deploy", board.port, "--app").out
     assert "def read" in board.mpremote("resume", "cat", ":app.py")
     (folder / "identity" / "a" / "key.der").unlink()
-    told = command("deploy", board.port, "--config", folder).refusal
-    assert "cannot read" in told and "microdps config" in told
+    message = command("deploy", board.port, "--config", folder).refusal
+    assert "cannot read" in message and "microdps config" in message
 
 
 @pytest.mark.parametrize("fault", ["raise ValueError('broken')\n", ""], ids=["import", "silent"])
@@ -110,7 +110,7 @@ def test_program_that_never_sends_is_replaced_by_the_old_one(board, fault):
     main = (FIRMWARE / "main.py").read_bytes().replace(b"_PAUSE_S = 2", b"_PAUSE_S = 0")
     broken = {"microdps/program.py": fault.encode()} if fault else {}
     put(board, small(2) | broken, main=main)
-    if fault:  # it starts again by itself
+    if fault:  # the board starts again without help
         shown = board.until("version 1 runs")
         assert shown.count("ValueError: broken") >= 2
         assert shown.count("the new program failed: starting again") >= 2
@@ -211,12 +211,13 @@ def test_full_file_system(tmp_path, monkeypatch):
     with VirtualBoard(tmp_path / "flash", "--size", "128k") as board:
         fill = "with open('rubbish', 'wb') as f: f.write(bytes(70000))"
         board.mpremote("exec", fill)
-        told = refusal(board, small(1))
-        assert "is full" in told and "delete files that you do not need, and deploy again" in told
+        shown = refusal(board, small(1))
+        assert "is full" in shown
+        assert "delete files that you do not need, and deploy again" in shown
         assert board.mpremote("exec", "import os; print(os.listdir())") == "['rubbish']\n"
         monkeypatch.setattr(deploy, "_check_room", lambda *_: None)
-        told = refusal(board, small(1, more=bytes(30000)))
-        assert "is full: the old program stays in use; delete files that you do not need" in told
+        shown = refusal(board, small(1, more=bytes(30000)))
+        assert "is full: the old program stays in use; delete files that you do not need" in shown
         left = board.mpremote("exec", "import os; print(os.listdir(), os.listdir('/program/a'))")
         assert left == "['program', 'rubbish'] ['microdps']\n"
         board.mpremote("rm", ":rubbish")

@@ -10,10 +10,10 @@ from microdps_tools.board.raw_repl import SerialTransport
 
 
 def test_missing_port(command):
-    told = command("deploy", "/dev/no-such-port").refusal
-    assert "there is no such port; plug the board in" in told
-    told = command("deploy", "socket://127.0.0.1:1").refusal
-    assert "cannot open socket://127.0.0.1:1: start the board" in told
+    message = command("deploy", "/dev/no-such-port").refusal
+    assert "there is no such port; plug the board in" in message
+    message = command("deploy", "socket://127.0.0.1:1").refusal
+    assert "cannot open socket://127.0.0.1:1: start the board" in message
 
 
 def test_port_in_use(command, board):
@@ -28,11 +28,11 @@ def test_port_without_a_board(command, monkeypatch):
     monkeypatch.setattr(raw_repl, "ATTEMPT_S", 0.1)
     master, slave = os.openpty()
     try:
-        told = command("deploy", os.ttyname(slave)).refusal
+        message = command("deploy", os.ttyname(slave)).refusal
     finally:
         os.close(slave)
         os.close(master)
-    assert "does not react: check that it is a board with MicroPython" in told
+    assert "does not react: check that it is a board with MicroPython" in message
 
 
 def test_program_that_does_not_react(board, tmp_path, monkeypatch):
@@ -67,8 +67,8 @@ def test_read_only_file_system(board, tmp_path):
     )
     board.copy(tmp_path, "boot.py")
     board.mpremote("reset")
-    told = refusal(board, small(1))
-    assert "is read-only: the old program stays in use; check how boot.py mounts it" in told
+    message = refusal(board, small(1))
+    assert "is read-only: the old program stays in use; check how boot.py mounts it" in message
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ commonName = supplied
 
 @pytest.fixture
 def openssl(tmp_path):
-    """Run openssl in a folder of its own → its output. The test fails if openssl fails."""
+    """Run openssl in the test's folder → its output. The test fails if openssl fails."""
     (tmp_path / "openssl.cnf").write_text(CONFIG)
 
     def run(*arguments) -> str:

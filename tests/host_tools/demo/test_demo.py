@@ -1,4 +1,4 @@
-"""microdps demo, on both interpreters and as a process of its own."""
+"""microdps demo, on both interpreters, and as a separate process."""
 
 import re
 import subprocess
@@ -26,7 +26,7 @@ def test_messages_are_accepted(enrollment, which, tmp_path, monkeypatch, capfd):
 
 
 def test_nothing_is_left_running_or_behind(tmp_path):
-    """A process of its own, as `make demo` runs it."""
+    """As `make demo` runs it."""
     command = [*interpreter.cpython().command, "-m", "microdps_tools", "demo"]
     environment = {"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
     start = time.monotonic()

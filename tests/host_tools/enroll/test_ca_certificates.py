@@ -124,7 +124,7 @@ def test_ca_with_azures_login(enrolling, ca, rest, simulator, monkeypatch):
     assert "cannot reach Azure" in enrolling("ca", "--list", *WHERE).refusal
 
 
-def test_missing_login_is_told_in_one_sentence(enrolling, ca, monkeypatch, tmp_path):
+def test_missing_login_is_reported_in_one_sentence(enrolling, ca, monkeypatch, tmp_path):
     for name in ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "MSI_ENDPOINT", "IDENTITY_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")

@@ -1,4 +1,4 @@
-"""The connection string: where it comes from, and what is wrong with a bad one."""
+"""The connection string: where it comes from, and the errors of a bad one."""
 
 import pytest
 

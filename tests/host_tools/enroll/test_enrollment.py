@@ -113,12 +113,12 @@ def test_certificates_are_compared_in_every_form(cert):
     leaf = load_certs(cert[0])[0]
     wanted = enrollment_record("enrollments", "device-01", cert=cert[0])
     der = base64.b64encode(encoding.der(leaf)).decode()
-    told = {"sha256Thumbprint": leaf.fingerprint(hashes.SHA256()).hex()}
+    info = {"sha256Thumbprint": leaf.fingerprint(hashes.SHA256()).hex()}
     for held, same in (
         ({"certificate": encoding.pem(leaf).decode()}, True),
         ({"certificate": base64.b64encode(encoding.pem(leaf)).decode()}, True),
         ({"certificate": der}, True),
-        ({"certificate": None, "info": told}, True),
+        ({"certificate": None, "info": info}, True),
         ({"certificate": der, "info": {"sha256Thumbprint": "0" * 64}}, False),
         ({"certificate": "no certificate"}, False),
         ({}, False),

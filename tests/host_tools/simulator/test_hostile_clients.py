@@ -28,7 +28,7 @@ DOCUMENTED = {200, 202, 204, 400, 401, 403, 404, 405, 409, 411, 412, 413, 415, 4
 
 @pytest.fixture(scope="module")
 def simulator(tmp_path_factory):
-    """A simulator of its own, so that other tests do not depend on this one."""
+    """Another simulator, so that other tests do not depend on these."""
     folder = tmp_path_factory.mktemp("hostile-clients")
     with start_simulator(folder, "--no-limits") as at:
         yield enrolled(folder, at)

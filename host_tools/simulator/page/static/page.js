@@ -1,4 +1,4 @@
-// The page asks the simulator once a second whether something has changed, and loads what is new.
+// The page asks the simulator once a second whether something has changed, and loads the changes.
 
 import { ask, showConnection, showState } from "./connection.js";
 import { devices } from "./devices.js";

@@ -63,7 +63,8 @@ function lines() {
   if (!chosen) {
     return [{ name: "messages per second", points: steps.map((step) => [step.at, step.count / stepS]) }];
   }
-  const found = new Map(); // a device chooses the names, and an object has names of its own
+  // A Map, because a device chooses the names, and an object already has some, such as __proto__.
+  const found = new Map();
   for (const message of messages) {
     for (const [name, value] of Object.entries(message.numbers)) {
       if (!found.has(name)) found.set(name, []);
@@ -136,10 +137,10 @@ function showReadings(at, all = lines()) {
 
 function showMessages() {
   const rows = messages.slice(-LISTED).reverse().map((message) => {
-    const what = element("span", { class: "what", title: message.body });
-    if (!chosen) what.append(element("strong", {}, message.device));
-    what.append(element("code", {}, message.body || "(empty)"));
-    return element("li", {}, timeOf(message.at), what, element("span", { class: "size" }, sizeOf(message.size)));
+    const text = element("span", { class: "message", title: message.body });
+    if (!chosen) text.append(element("strong", {}, message.device));
+    text.append(element("code", {}, message.body || "(empty)"));
+    return element("li", {}, timeOf(message.at), text, element("span", { class: "size" }, sizeOf(message.size)));
   });
   if (!rows.length) rows.push(element("li", {}, element("span", { class: "size" }, "none yet")));
   byId("messages").replaceChildren(...rows);

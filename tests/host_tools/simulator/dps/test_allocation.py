@@ -1,4 +1,4 @@
-"""Which hub a device gets, over HTTPS with three hubs, and what a second registration changes."""
+"""Allocation over HTTPS, with three hubs: the first registration, and later ones."""
 
 import dataclasses
 import functools

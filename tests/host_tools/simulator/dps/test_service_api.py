@@ -56,7 +56,7 @@ def test_enrollment_shows_its_registration(simulator, rest, name, tmp_path):
     assert state["deviceId"] == f"own-{name}"
     kept = rest("GET", f"enrollments/{name}").json()
     assert kept["registrationState"] == state
-    # Writing back what was read does not write the registration's state.
+    # A record that was read can be written back. That does not write the registration's state.
     kept["provisioningStatus"] = "disabled"
     answer = rest("PUT", f"enrollments/{name}", kept, headers={"If-Match": kept["etag"]})
     assert answer.status_code == 200

@@ -158,12 +158,12 @@ def test_hostile_ids_and_bodies_are_returned_safely(few):
         send(few.store, HOSTILE, body if isinstance(body, bytes) else body.encode())
     (device,) = few.get("devices")["devices"]
     assert device["id"] == HOSTILE
-    told = few.get("messages", hub=HUBS[0], device=HOSTILE)["messages"]
-    assert [one["device"] for one in told] == [HOSTILE] * len(bodies)
-    shown = [one["body"] for one in reversed(told)]
+    messages = few.get("messages", hub=HUBS[0], device=HOSTILE)["messages"]
+    assert [one["device"] for one in messages] == [HOSTILE] * len(bodies)
+    shown = [one["body"] for one in reversed(messages)]
     assert shown[:4] == [HOSTILE, "\ufffd" * 3, "", TURNED.replace("\u202e", "\ufffd")]
     assert shown[4] == "[" * EXCERPT + "…"
-    assert [one["numbers"] for one in told] == [{"c": 1}, {}, {}, {}, {}, {}]
+    assert [one["numbers"] for one in messages] == [{"c": 1}, {}, {}, {}, {}, {}]
 
 
 def test_large_body_is_cut_and_not_searched(few):

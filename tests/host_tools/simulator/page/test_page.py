@@ -1,4 +1,4 @@
-"""The page over HTTP: its files, headers and methods, and who may ask."""
+"""The page over HTTP: its files, headers and methods, and the clients that it refuses."""
 
 import pytest
 

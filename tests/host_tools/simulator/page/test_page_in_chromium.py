@@ -38,9 +38,9 @@ def test_page_shows_all_parts(browser, lively, tmp_path):
     rows = browser.texts("#requests-table tbody tr")
     assert len(rows) == 7
     assert "POST /devices/greenhouse-01/messages/events" in rows[0]
-    told = browser.texts("#requests-table tbody tr:nth-child(5) td")
-    assert told[1:4:2] == ["dps", "401"]
-    assert advice.TABLE[401002][1] in told[4]
+    cells = browser.texts("#requests-table tbody tr:nth-child(5) td")
+    assert cells[1:4:2] == ["dps", "401"]
+    assert advice.TABLE[401002][1] in cells[4]
     browser.wait(lambda: browser.count("#chart polyline") == 1)
     assert "messages per second" in browser.script("return chart.getAttribute('aria-label')")
     browser.driver.find_element(By.CSS_SELECTOR, f"{ROW}:first-child").click()
@@ -271,8 +271,8 @@ def test_real_simulator_and_a_device(browser, simulator):
         assert device.send().status_code == 204
         browser.wait(lambda: browser.text("#legend b") == "30")
         assert device.send("page-02").status_code == 401
-        told = advice.lookup("IotHubUnauthorizedAccess")[1]
-        browser.wait(lambda: told in browser.text("#requests-table tbody tr"))
+        check = advice.lookup("IotHubUnauthorizedAccess")[1]
+        browser.wait(lambda: check in browser.text("#requests-table tbody tr"))
         assert raw(real, "GET", "/admin/faults")[0] == 200
         assert raw(real, "GET", "/api/devices", Host="example.com")[0] == 403
         assert browser.errors == []

@@ -51,8 +51,8 @@ def test_numbers_of_a_body(body, expected):
 )
 def test_error_is_explained_by_the_devices_own_table(service, method, status, error, key):
     happened, check = advice.lookup(key)
-    told = explanation(service, method, status, error)
-    assert told == {"happened": happened, "check": check}
+    found = explanation(service, method, status, error)
+    assert found == {"happened": happened, "check": check}
 
 
 @pytest.mark.parametrize(
