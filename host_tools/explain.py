@@ -9,8 +9,9 @@ from microdps import advice
 def explain(code: str) -> str:
     """The device's own words for a code: one of its words, or Azure's number. Raises ToolError."""
     key: str | int = int(code) if code.isdigit() else code
-    if key not in advice.TABLE and not (isinstance(key, int) and 100 <= key <= 999_999):
-        known = ", ".join(str(known) for known in advice.TABLE)
+    codes = [line[0] for line in advice.lines()]
+    if code not in codes and not (isinstance(key, int) and 100 <= key <= 999_999):
+        known = ", ".join(codes)
         raise ToolError(f"there is no error code {code!r}; there are {known}")
     happened, check = advice.lookup(key)
     return f"{code}: {happened}.\nCheck {check}."

@@ -29,7 +29,7 @@ from rich.progress import Progress
 from host_tools import ToolError, boards, image
 from host_tools.boards import Board
 from host_tools.config import SLOTS, slot_folder
-from microdps import config as device_config
+from microdps.program import config as device_config
 from microdps.errors import Error
 from microdps.identity import Identity
 
@@ -120,7 +120,7 @@ class Device:
         nvs = image.nvs(image.device_blobs(folder), board.nvs_size)
         try:
             name = device_config.load(str(folder / "config.json"))["registration_id"]
-            leaf = Identity.from_files(str(slot_folder(folder, image.SLOT))).certs("cert")[0]
+            leaf = next(Identity.from_files(str(slot_folder(folder, image.SLOT))).certs("cert"))
             thumbprint = x509.load_der_x509_certificate(leaf).fingerprint(hashes.SHA1()).hex()  # noqa: S303
         except (Error, ValueError) as error:
             raise ToolError(f"{folder}: {error}") from error

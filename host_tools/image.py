@@ -12,7 +12,7 @@ from host_tools import FIRMWARE, ToolError, boards, deploy
 from host_tools.boards import Board
 from host_tools.certs import write_new
 from host_tools.config import SLOTS, slot_folder
-from microdps import config as device_config
+from microdps.program import config as device_config
 from microdps.errors import Error
 from microdps.identity import Identity
 from microdps.rollover import NAMESPACES

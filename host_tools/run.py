@@ -30,6 +30,7 @@ def lay(folder: Path, sources: bool = False) -> None:
         else:
             package.mkdir()
             for name, content in deploy.program().items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
         if not (folder / OWN).exists():
             shutil.copyfile(FIRMWARE / OWN, folder / OWN)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from host_tools.simulator.faults import KINDS, OPTIONS, SERVICES, parse
 from host_tools.simulator.settings import ERRORS, Settings
-from microdps.http import split_host
+from microdps.protocol.url import split_host
 
 
 def simulate(settings: Settings) -> None:

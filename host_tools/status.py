@@ -14,8 +14,8 @@ TIMEOUT_S = 60
 
 
 def ask(target: str, function: str) -> str:
-    """Run a function of microdps.status on a board → what it printed. Raises ToolError."""
-    code = f"from microdps import status; status.{function}()"
+    """Run a function of microdps.program.status on a board → what it printed. Raises ToolError."""
+    code = _CODE.format(function=function)
     if Path(target).is_dir():
         command = [*interpreter.find().command, "-c", _IN_FOLDER + code]
         where: Path | None = Path(target)
@@ -40,8 +40,17 @@ def ask(target: str, function: str) -> str:
     return done.stdout
 
 
+# The program of an older version has the module elsewhere.
+_CODE = """\
+try:
+    from microdps.program import status
+except ImportError:
+    from microdps import status
+status.{function}()
+"""
+
 # Where the interpreter finds the program that lies in the folder.
-_IN_FOLDER = "import sys; sys.path.insert(0, ''); "
+_IN_FOLDER = "import sys; sys.path.insert(0, '')\n"
 
 
 def add_parser(verbs) -> None:

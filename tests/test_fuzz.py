@@ -1,14 +1,17 @@
 """Whatever bytes come, a parser of the device gives a result or an error of ours."""
 
+import io
 import json
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import CLOSED, Peer
-from microdps import certificate, config, dps, identity, state
+from microdps import certificate, identity, state
+from microdps.program import config
+from microdps.protocol import dps
 from microdps.errors import Error
-from microdps.http import Connection
+from microdps.protocol.http import Connection
 
 FUZZ = settings(
     max_examples=300,
@@ -107,7 +110,7 @@ def test_what_dps_says(body, status):
 def test_der(data):
     for parse in (
         lambda: identity.Identity(lambda name, limit: data, "%s"),
-        lambda: identity.split(data, "file"),
+        lambda: list(identity.split(io.BytesIO(data), "file")),
         lambda: identity.element(data, 0, "file"),
         lambda: certificate.validity(data, "file"),
     ):

@@ -8,12 +8,19 @@ written for another device, counts as none.
 import binascii
 import json
 import os
+import time
 
-from microdps.dps import Assignment
+from micropython import const
+
+from microdps.provisioning import assign, use_mqtt
 from microdps.errors import Error
+from microdps.protocol import Assignment
 
 # No state is larger; more would be no file of ours.
-_FILE = 2048
+_FILE = const(2048)
+
+# A clock before this year was never set.
+_FIRST_YEAR = const(2025)
 
 
 class StateError(Error):
@@ -46,6 +53,14 @@ def load(path: str, owner: str) -> dict:
     return state
 
 
+def known(path: str, owner: str) -> dict:
+    """The same, but a file that is damaged or another device's counts as none, as none is."""
+    try:
+        return load(path, owner)
+    except StateError:  # the device reports it
+        return {}
+
+
 def save(path: str, owner: str, state: dict):
     """Replace the state of a device. Raises OSError if it cannot be written; the old one stays."""
     whole = dict(state)
@@ -68,13 +83,37 @@ def restore(path: str, session):
     hub, device_id = state.pop("hub", None), state.pop("device_id", None)
     if isinstance(hub, str) and isinstance(device_id, str):
         substatus = state.pop("substatus", "")
-        session.assign(
-            Assignment(hub, device_id, "assigned", substatus, None), state.pop("proven", False)
+        assign(
+            session,
+            Assignment(hub, device_id, "assigned", substatus, None),
+            state.pop("proven", False),
         )
+    session.renewed = state.pop("renewed", False) is True
+    refusals = state.pop("refusals", 0)
+    if isinstance(refusals, int) and refusals > 0:
+        session.refusals = refusals
+        sooner(session, 0, state.pop("due_s", 0))
     session.kept = state
     if state.get("transport") == "mqtt" and session.proven and session.transport == "auto":
-        session.use_mqtt()
+        use_mqtt(session)
     session.changed = False
+
+
+def sooner(session, now: int, due_s):
+    """Let a session wait until a moment of the clock, after its last refusal.
+
+    now    by the session's own clock, ms
+    due_s  the moment, as time.time() counts; 0 if it is not known
+
+    While the clock is not set, and if the moment is later than the refusal can have meant, it
+    waits as long as after the refusal itself.
+    """
+    from microdps.backoff import later, refused_ms
+
+    ms = refused_ms(session.refusals)
+    if isinstance(due_s, int) and due_s and time.gmtime()[0] >= _FIRST_YEAR:
+        ms = min(ms, max(0, (due_s - int(time.time())) * 1000))
+    later(session, now, ms)
 
 
 def keep(path: str, session):
@@ -87,6 +126,12 @@ def keep(path: str, session):
         state["device_id"] = session.assignment.device_id
         state["substatus"] = session.assignment.substatus
         state["proven"] = session.proven
+    if session.renewed:
+        state["renewed"] = True
+    if session.refusals:
+        state["refusals"] = session.refusals
+        if time.gmtime()[0] >= _FIRST_YEAR:
+            state["due_s"] = int(time.time()) + session.wait_ms // 1000
     try:
         save(path, owner(*session.owner), state)
     except OSError as error:

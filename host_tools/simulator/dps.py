@@ -12,7 +12,7 @@ from host_tools.simulator import allocation, authority, enrollments
 from host_tools.simulator.answers import Answer, Call, Refusal, Service, etag
 from host_tools.simulator.attestation import attest
 from host_tools.simulator.hub import Hub
-from microdps.config import valid_registration_id
+from microdps.program.config import valid_registration_id
 
 HSTS = {"strict-transport-security": "max-age=31536000; includeSubDomains"}
 VERSIONS = (

@@ -16,7 +16,7 @@ from host_tools import sas
 from host_tools.simulator.allocation import POLICIES
 from host_tools.simulator.answers import Answer, Call, Refusal, Service, etag
 from host_tools.simulator.tls import thumbprint
-from microdps.config import valid_registration_id
+from microdps.program.config import valid_registration_id
 
 VERSIONS = (
     "2018-09-01-preview",

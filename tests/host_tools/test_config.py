@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from host_tools import CHECKOUT, certs, config
-from microdps import config as device_config
+from microdps.program import config as device_config
 from microdps.identity import Identity
 
 # Azure documentation, "TLS support in DPS": DigiCert Global Root G2, and Microsoft RSA Root

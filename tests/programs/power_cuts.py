@@ -11,7 +11,8 @@ import vfs
 
 sys.path.insert(0, sys.argv[1])
 
-from microdps import journal, state
+from microdps import state
+from microdps.program import journal
 from microdps.errors import LinkError
 
 BLOCK = 512

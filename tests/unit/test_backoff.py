@@ -1,6 +1,7 @@
 """The table of microdps.backoff, row by row, and the waits."""
 
-from microdps import backoff, service
+from microdps import backoff
+from microdps.protocol import service_error as service
 from microdps.errors import LinkError, ProtocolError
 
 DAY_MS = 24 * 60 * 60 * 1000

@@ -3,9 +3,11 @@
 import random
 
 from harness import CLOSED, Idle, Peer, raised
-from microdps.device import Session
-from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
-from microdps.http import Connection
+from microdps.provisioning import assign
+from microdps.provisioning import provision
+from microdps.session import Session
+from microdps.errors import Error, LinkError, OutcomeUnknown, ProtocolError, ServiceError
+from microdps.protocol.http import Connection
 
 DPS = "dps.example"
 HUB = "hub.example"
@@ -41,6 +43,7 @@ class World(Peer):
         Peer.__init__(self)
         self.answers = {DPS: list(dps), HUB: list(hub)}
         self.count = {DPS: 0, HUB: 0}
+        self.first_day = 0  # registrations
 
     def connect(self):
         pass
@@ -49,6 +52,7 @@ class World(Peer):
         answers = self.answers[self.host]
         self.items = [answers.pop(0) if len(answers) > 1 else answers[0]]
         self.count[self.host] += 1
+        self.first_day += self.host == DPS and self.now < DAY_MS
         self.sent.append(bytes(buffer))
         del self.sent[:-9]  # a day is long
 
@@ -64,7 +68,7 @@ class World(Peer):
 def session():
     random.seed(1)
     lines = []
-    made = Session(Connection(log=lines.append), (DPS, "0ne1", "device-01"), 30_000, "https")
+    made = Session((DPS, "0ne1", "device-01"), 30_000, "https", lines.append)
     made.lines = lines
     return made
 
@@ -141,14 +145,59 @@ def test_registration_that_is_always_refused_is_rare_too():
     assert world.count[DPS] <= 12
 
 
-def test_accepted_message_ends_the_waiting():
+def test_refusals_are_remembered_until_a_day_of_accepted_messages():
     world = World([assigned()], [UNAUTHORIZED, OK, UNAUTHORIZED])
     device = session()
     raised(send, world, device)
     send(world, device)
     raised(send, world, device)
     raised(send, world, device)
-    assert world.slept == [60_000, 60_000]
+    assert world.slept == [60_000, 120_000]
+    world.answers[HUB] = [OK] * 3 + [UNAUTHORIZED]
+    for _ in range(3):
+        send(world, device)
+        world.now += DAY_MS // 2 + 1
+    del world.slept[:]
+    raised(send, world, device)
+    raised(send, world, device)
+    assert world.slept == [60_000]
+
+
+def test_hub_costs_a_device_twelve_registrations_a_day_whatever_it_answers():
+    """Also if it accepts a message now and then, by each of the ways in which it can refuse."""
+    busy, odd = answer(503), b"no HTTP\r\n"
+    for hub in (
+        [UNAUTHORIZED],
+        [OK, UNAUTHORIZED],
+        [OK, OK, answer(404)],
+        [OK, busy],
+        [OK] + [busy] * 10,
+        [OK] + [odd] * 10,
+        [OK, odd, UNAUTHORIZED],
+        [odd],
+        [LinkError("closed", HUB)],
+        [OK, LinkError("alert", HUB), answer(403)],
+    ):
+        world = World([assigned()], hub)
+        device = session()
+        device.say = None
+        calls = failed = 0
+        while world.now < DAY_MS:
+            if len(world.answers[HUB]) == 1:
+                world.answers[HUB] = list(hub)
+            exchanges = world.count[HUB]
+            accepted = False
+            try:
+                send(world, device)
+                accepted = True
+            except Error:
+                pass
+            failed += world.count[HUB] - exchanges - accepted
+            calls += 1
+            world.now += 1000
+        assert world.first_day <= 12, (hub, world.count)
+        assert failed <= DAY_MS // 60_000 + 11, (hub, failed)
+        assert calls >= 12, hub
 
 
 def test_quota_waits_without_registering():
@@ -221,7 +270,7 @@ def test_asked_to_wait_longer_than_a_minute_the_caller_is_told_and_the_next_call
 def test_hub_that_is_always_busy_is_not_registered_for_all_the_time():
     world = World([assigned()], [OK, answer(503)])
     device = session()
-    device.connection.log = None
+    device.say = None
     while world.now < DAY_MS:
         try:
             send(world, device)
@@ -340,7 +389,7 @@ def test_proven_hub_stays_proven_when_dps_assigns_it_again():
     world = World([assigned(hub="hub.example:2")], [LinkError("closed", HUB)])
     for names in (world.answers, world.count):
         names[HUB + ":2"] = names[HUB]
-    device.assign(None)
+    device.assignment = None
     assert raised(send, world, device).args[0] == "late-certificate"
 
 
@@ -352,7 +401,7 @@ def test_waits_and_retries_are_told():
     told = [line for line in device.lines if line[:3] not in ("PUT", "POS")]
     assert len(told) == 2
     assert told[0].startswith("again in ")
-    assert told[1].startswith("registering anew: hub.example: ")
+    assert told[1].startswith("registering again: hub.example: ")
 
 
 def test_data_that_cannot_be_sent_is_a_bad_argument_and_nothing_is_sent():
@@ -377,5 +426,5 @@ def test_payload_goes_to_dps_and_comes_back():
     world = World([answer(200, body)], [OK])
     device = session()
     device.payload = {"model": "x1"}
-    assert world.run(device.provision()).payload == {"site": "north"}
+    assert world.run(provision(device)).payload == {"site": "north"}
     assert b'"payload": {"model": "x1"}' in world.sent[0]

@@ -443,7 +443,7 @@ def test_requests_come_newest_first_with_their_explanation(few):
     third, second, first = few.get("requests")["requests"]
     assert [one["path"] for one in (first, second, third)] == ["/a", f"/{HOSTILE}", "/b"]
     assert (first["explanation"], first["error"]) == (None, "")
-    assert second["explanation"]["happened"] == advice.TABLE[401002][0]
+    assert second["explanation"]["happened"] == advice.lookup(401002)[0]
     assert few.get("requests", after=second["number"])["requests"] == [third]
     assert few.get("requests", errors=1)["requests"] == [second]
     assert few.get("requests", limit=1)["requests"] == [third]
@@ -684,7 +684,7 @@ def test_page_shows_what_there_is(browser, lively, tmp_path):
     assert "POST /devices/greenhouse-01/messages/events" in rows[0]
     told = browser.texts("#requests-table tbody tr:nth-child(5) td")
     assert told[1:4:2] == ["dps", "401"]
-    assert advice.TABLE[401002][1] in told[4]
+    assert advice.lookup(401002)[1] in told[4]
     browser.wait(lambda: browser.count("#chart polyline") == 1)
     assert "messages per second" in browser.script("return chart.getAttribute('aria-label')")
     browser.driver.find_element(By.CSS_SELECTOR, f"{ROW}:first-child").click()

@@ -8,12 +8,13 @@ Source: Azure REST reference, Device Provisioning Service, RuntimeRegistration, 
 """
 
 import json
-from collections import namedtuple
 
 from micropython import const
 
 from microdps.errors import ProtocolError
-from microdps.http import FIELDS, NOW, quote, split_host
+from microdps.protocol import Assignment
+from microdps.protocol.http import FIELDS
+from microdps.protocol.url import quote, split_host
 
 # At most 5 polls in 10 s are allowed (DPS quotas), so 2 s lie between two, and some more.
 _POLL_MS = const(2200)
@@ -21,11 +22,14 @@ _POLL_MS = const(2200)
 # An operation ID is of some 60 characters.
 _OPERATION = const(256)
 
-Assignment = namedtuple("Assignment", ("hub", "device_id", "status", "substatus", "payload"))
-
 
 def register(
-    connection, host: str, id_scope: str, registration_id: str, timeout_ms: int, payload=None
+    connection,
+    host: str,
+    id_scope: str,
+    registration_id: str,
+    timeout_ms: int,
+    payload=None,
 ):
     """Flow: register the device and poll until it is assigned → Assignment.
 
@@ -41,7 +45,7 @@ def register(
     assigned within timeout_ms; no poll is sent then that could not be answered in time.
     """
     left = timeout_ms
-    deadline = left + (yield NOW)
+    deadline = left + (yield "now", None)
     base = "/%s/registrations/%s/" % (quote(id_scope), quote(registration_id))
     request = {"registrationId": registration_id}
     if payload is not None:
@@ -52,25 +56,26 @@ def register(
     while True:
         path = base + path + "?api-version=2021-06-01"
         yield from connection.request(method, host, path, FIELDS, body, left)
+        connection.tidy()
         if connection.status not in (200, 202):
-            from microdps.service import failure
+            from microdps.protocol.service_error import failure
 
             raise failure(connection, host)
-        answer = parse(connection, host)
+        answer = _json(connection, host)
         status = answer.get("status")
         if status == "assigned":
             break
         if status not in ("unassigned", "assigning"):
-            from microdps.service import refusal
+            from microdps.protocol.service_error import refusal
 
             raise refusal(answer, status, host)
         path = answer.get("operationId", "")
         if not isinstance(path, str) or not 0 < len(path) <= _OPERATION:
             raise ProtocolError("answer", host + ": operationId")
         wait = max(_POLL_MS, connection.retry_s * 1000)
-        left = deadline - wait - (yield NOW)
+        left = deadline - wait - (yield "now", None)
         if left <= 0:
-            from microdps.service import too_late
+            from microdps.protocol.service_error import too_late
 
             raise too_late(connection, status, host)
         yield "sleep", wait
@@ -90,12 +95,8 @@ def register(
         raise ProtocolError("answer", host + ": registrationState")
 
 
-def parse(response, where: str) -> dict:
-    """The response's body, a JSON object → dict. Raises ProtocolError."""
-    try:
-        answer = json.loads(bytes(response.body))
-    except (ValueError, RuntimeError):  # RuntimeError: nested too deep
-        answer = None
-    if not isinstance(answer, dict):
-        raise ProtocolError("json", where)
-    return answer
+def _json(connection, host: str) -> dict:
+    """The body of an answer. The module that reads it can be let go afterwards."""
+    from microdps.protocol.answer import json_object
+
+    return json_object(connection, host)

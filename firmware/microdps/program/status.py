@@ -1,23 +1,24 @@
-"""What a board has to say to the engineer who comes at night. `microdps status` runs it."""
+"""How a board stands, for `microdps status`, which runs this after it has interrupted the
+program."""
 
-import gc
 import sys
 
-from microdps import board, certificate, config, journal, rollover, state
+from microdps import certificate, memory, program, rollover, state
 from microdps.errors import Error
+from microdps.program import config, journal
+from microdps.program.board import utc
 
 
 def show():
     """Print firmware, clock, memory, configuration, assignment, certificate, and last errors."""
     machine = getattr(sys.implementation, "_machine", sys.platform)
     print("firmware: %s on %s" % (sys.version.split("; ")[-1], machine))
-    print("clock: %s UTC" % board.utc())
-    gc.collect()
-    if hasattr(gc, "mem_free"):
-        print("free: %d bytes, IDF heap %d bytes" % (gc.mem_free(), board.idf_free()))
-    _section(_assignment)
-    _section(_certificate)
-    _section(_errors)
+    print("clock: %s UTC" % utc())
+    for section in (_memory, _assignment, _certificate, _errors):
+        try:
+            section()
+        except Error as error:  # the other sections are shown
+            print("error:", error)
 
 
 def reset():
@@ -27,12 +28,17 @@ def reset():
     print("forgotten: the assignment and the last errors")
 
 
-def _section(section):
-    """What cannot be read is said, and the rest is shown."""
-    try:
-        section()
-    except Error as error:
-        print("error:", error)
+def _memory():
+    last = program.last
+    size = last.get("size") or memory.heap_size()
+    held = last.get("held") or memory.held()
+    if size:
+        first = last.get("first") or size
+        grown = "has grown from %d" % first if size > first else "has not grown"
+        print("GC heap: %d of %d bytes held, it %s" % (held, size, grown))
+    idf = memory.idf_heap()
+    if idf:
+        print("IDF heap: %d bytes free, largest block %d, least ever free %d" % idf)
 
 
 def _owner() -> str:
@@ -60,7 +66,7 @@ def _assignment():
 def _certificate():
     slot = "b" if _kept().get("slot") == "b" else "a"
     identity = rollover.load(slot)
-    moment = certificate.validity(identity.certs("cert")[0], identity.name("cert"))[1]
+    moment = certificate.validity(next(identity.certs("cert")), identity.name("cert"))[1]
     days = certificate.days_left(moment)
     print("certificate: until %s UTC, %d days, in slot %s" % (moment, days, slot))
 

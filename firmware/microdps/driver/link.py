@@ -1,0 +1,138 @@
+"""The driver that runs flows (microdps.protocol.http lists what they ask for) over TLS, one
+connection at a time.
+
+It and connect.py own the sockets; link_error.py turns their exceptions into a LinkError.
+All sockets are non-blocking: a blocking read waits for its last byte, and a time-out of a socket's
+own starts anew with each packet, so only select.poll keeps a deadline. The look-up of a name is
+covered by none: MicroPython has no time-out for it.
+"""
+
+import select
+from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
+
+from microdps.errors import LinkError
+
+
+class Link:
+    """Runs flows, with at most one TLS connection open.
+
+    feed   None, or a function that is called between steps, and once a second in a sleep
+    where  the peer, as the flow named it
+    phase  what the connection waits for: "connect", "handshake", and "answer" once it has carried
+           a byte of ours, so that TLS is set up
+    """
+
+    raw = tls = None
+    where = phase = ""
+
+    def __init__(self, identity, feed=None):
+        """Raises IdentityError if Mbed TLS refuses the key, a certificate or a root."""
+        self.context = identity.context()
+        self.feed = feed
+        self.unasked = bytearray(1)  # what a silent peer sends
+        self.ms = 0
+        self.ticks = ticks_ms()
+
+    def run(self, flow):
+        """Run a flow to its end → what it returns. Raises what it raises; the link stays open."""
+        answer = error = None
+        try:
+            while True:
+                what, argument = flow.throw(error) if error else flow.send(answer)
+                answer = error = None
+                try:
+                    if what == "recv":
+                        while True:
+                            answer = self.tls.readinto(argument)
+                            if answer is not None:
+                                break
+                            # Nothing is buffered now, so the raw socket tells; the wrapper would
+                            # poll in steps.
+                            self.wait(self.poll)
+                    elif what == "send":
+                        while argument:
+                            n = self.tls.write(argument)
+                            if n:
+                                self.phase = "answer"
+                                argument = n < len(argument) and argument[n:]
+                                continue
+                            # CPython's tells which it waits for; in a handshake it may be a read.
+                            flags = getattr(self.tls, "waits_for", select.POLLOUT)
+                            poll = select.poll()
+                            poll.register(self.tls, flags)
+                            self.wait(poll)
+                    elif what == "open":
+                        answer = self.keeps(argument)
+                        if not answer:
+                            for _ in self.connect():
+                                self.wait(self.poll)
+                    elif what == "now":
+                        answer = self.now()
+                    elif what == "close":
+                        self.close()
+                    else:
+                        while argument > 0:
+                            if self.feed:
+                                self.feed()
+                            sleep_ms(min(argument, 1000))
+                            argument -= 1000
+                except Exception as failure:  # a network stack may raise anything
+                    error = self.failed(failure)
+        except StopIteration as stop:
+            return stop.value
+        except MemoryError as failure:
+            raise self.failed(failure, True)
+        except KeyboardInterrupt:
+            self.close()  # what is on its way is not the next flow's
+            raise
+
+    def connect(self):
+        """The generator that opens a connection, as microdps.driver.connect describes it."""
+        from microdps.driver.connect import connect
+
+        return connect(self)
+
+    def now(self) -> int:
+        """Milliseconds since the link was made. Never wraps, if called every six days."""
+        ticks = ticks_ms()
+        self.ms += ticks_diff(ticks, self.ticks)
+        self.ticks = ticks
+        return self.ms
+
+    def close(self):
+        """Close the connection, if there is one."""
+        for stream in (self.tls, self.raw):
+            if stream:
+                stream.close()
+        self.tls = self.raw = None
+
+    def wait(self, poll):
+        """Wait until what was registered is ready. Raises LinkError if that is too late."""
+        if self.feed:
+            self.feed()
+        left = ticks_diff(self.deadline, ticks_ms())
+        if left <= 0 or not poll.poll(left):
+            raise LinkError("timeout-" + self.phase, self.where)
+
+    # What follows never waits; microdps.aio shares it.
+
+    def failed(self, failure, flow=False):
+        """Close the connection → the error that an exception of the driver, or of the flow, is."""
+        from microdps.driver.link_error import link_error
+
+        return link_error(failure, self, flow)
+
+    def keeps(self, exchange) -> bool:
+        """Begin an exchange → does it go on with the connection that is open?"""
+        host, timeout_ms = exchange
+        if timeout_ms is not None:
+            self.deadline = ticks_add(ticks_ms(), timeout_ms)
+        if self.tls and self.where == host:
+            try:
+                if self.tls.readinto(self.unasked) is None:
+                    return True
+            except OSError:
+                pass  # closed meanwhile
+        self.close()
+        self.where = host
+        return False

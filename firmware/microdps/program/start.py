@@ -1,0 +1,174 @@
+"""From config.json and the identity to the cycle, and the end of a program's trial. Loaded for the
+start, and let go after the first message."""
+
+import errno
+import os
+import random
+
+from micropython import const
+
+from microdps.errors import Error
+from microdps.memory import heap_size
+from microdps.program.board import PRESENT
+from microdps.program.cycle import STATE, Cycle, let_go
+
+# For each request, and for each registration with all its polls.
+_TIMEOUT_MS = const(30_000)
+
+# The program in use: boot.py describes it.
+_USE = const("program/use")
+
+# How often a configuration or an identity that cannot work is looked at again.
+_AGAIN_MS = const(60_000)
+
+# How often the watchdog is fed at the REPL.
+_FEED_MS = const(10_000)
+
+# After a power cut, all boards of a site start in the same second.
+_SPREAD_MS = const(60_000)
+
+
+def begin(board):
+    """The cycle that config.json and the identity describe → microdps.program.cycle.Cycle.
+
+    While they cannot work, that is said each minute, and they are looked at again. On a computer
+    it is said once → None.
+    """
+    board.heap = board.heap or heap_size()
+    while True:
+        try:
+            return start(board)
+        except Error as error:
+            print("error:", error)
+            board.show("error")
+        if not PRESENT:
+            return None
+        board.sleep(_AGAIN_MS)
+
+
+def start(board) -> Cycle:
+    """Read the configuration and the identity → the cycle that sends messages with them.
+
+    Raises ConfigError or IdentityError if they cannot work.
+    """
+    from microdps.program import config
+
+    settings = config.load("config.json")
+    del config
+    if not PRESENT or not settings["wifi"]:
+        why = "config.json names none" if PRESENT else "this machine has no network module"
+        print("Wi-Fi: skipped,", why)
+        settings["wifi"] = None
+    if PRESENT:
+        configure(board, settings["led"], settings["watchdog_s"])
+    let_go()
+    owner = settings["host"], settings["id_scope"], settings["registration_id"]
+    choice = choose(board, owner)
+    let_go()
+    link = make_link(board, choice["slot"])
+    let_go()
+    session = make_session(settings, owner)
+    if not choice["trial"]:  # else the state of the old identity must not be lost
+        from microdps.state import restore
+
+        restore(STATE, session)
+        del restore
+        let_go()
+    return Cycle(board, settings, choice, session, link)
+
+
+def choose(board, owner):
+    """Which identity to use, as microdps.rollover.look() describes it."""
+    from microdps import rollover, state
+
+    kept = state.known(STATE, state.owner(*owner))
+    if board.given_up is not None:
+        kept["refused"] = board.given_up
+    return rollover.choose(kept, print)
+
+
+def make_link(board, slot: str):
+    """The microdps.driver.link.Link with the identity of a slot."""
+    from microdps.driver.link import Link
+    from microdps.rollover import load
+
+    return Link(load(slot), board.feed)
+
+
+def make_session(settings: dict, owner):
+    """The microdps.session.Session, which knows nothing yet."""
+    from microdps.session import Session
+
+    log = print
+    if settings["log"] != "info":
+        from microdps.program.quiet import log  # type: ignore[assignment]
+    return Session(owner, _TIMEOUT_MS, settings["transport"], log)
+
+
+def configure(board, led: int, watchdog_s: int):
+    """Set up what a microdps.program.board.Board has.
+
+    led         GPIO number of an LED, or -1: lit while working, off when done, blinking on errors
+    watchdog_s  seconds, 0 for no watchdog. On an ESP32 it cannot be stopped once it is started
+    """
+    import machine
+
+    if led >= 0 and not board.led:
+        board.led = machine.Pin(led, machine.Pin.OUT)
+        board.timer = machine.Timer(0)
+    if watchdog_s:
+        board.watchdog = machine.WDT(timeout=watchdog_s * 1000)
+    if board.spread_ms is None:
+        board.spread_ms = 0
+        if machine.reset_cause() == machine.PWRON_RESET:
+            board.spread_ms = random.randrange(_SPREAD_MS)  # noqa: S311
+
+
+def proven():
+    """The program has sent a message: if it is on trial, it stays from now on."""
+    try:
+        with open(_USE) as file:
+            use = file.read()
+        if len(use) > 1:
+            with open(_USE + ".new", "w") as file:
+                file.write(use[0])
+            os.rename(_USE + ".new", _USE)
+            print("program: the one in slot %s stays in use" % use[0])
+    except OSError as error:
+        if error.args[0] != errno.ENOENT:  # no slots
+            print("error: cannot write %s: %s" % (_USE, error))
+
+
+def stopped(board, cycle) -> dict:
+    """Ctrl-C has ended the program → how it stood, for `microdps status`.
+
+    cycle  microdps.program.cycle.Cycle, or None if there was none yet
+    """
+    from microdps.memory import held
+
+    bytes_held = held()
+    print("stopped")
+    board.show("done")
+    if cycle:
+        cycle.save_errors(True)
+    return {"held": bytes_held, "size": heap_size(), "first": board.heap, "up_ms": board.now()}
+
+
+def at_repl(board):
+    """Leave the board to its user at the REPL: a watchdog must be fed there too."""
+    import machine
+
+    if board.watchdog:
+        machine.Timer(1).init(
+            period=_FEED_MS,
+            mode=machine.Timer.PERIODIC,
+            callback=lambda timer: board.watchdog.feed(),
+        )
+
+
+def reset(why: str):
+    """Say why, and start the board again."""
+    import machine
+
+    print("error: %s: the board is reset" % why)
+    machine.reset()
