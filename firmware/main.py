@@ -5,11 +5,11 @@ and one that fails is started again, until boot.py goes back to the program befo
 are defined here stay in memory while the program runs, so they are deleted.
 """
 
-import os
-
 
 def count():
     """Is the program on trial (boot.py describes the file)? Its start is counted."""
+    import os
+
     path = "program/use"
     try:
         with open(path) as file:
@@ -25,7 +25,7 @@ def count():
 
 
 trial = count()
-del count, os
+del count
 try:
     from microdps import program
 

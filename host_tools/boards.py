@@ -21,6 +21,8 @@ class Board:
     firmware  where MicroPython's .bin goes
     sizes     of flash that it is sold with, the usual one first
     led       GPIO number of its LED; None: it has none that the program can drive
+    gc_heap   bytes with which MicroPython's heap begins
+    psram     does the official image use PSRAM? Then there is memory enough
     rsa_ms    bits of an RSA key → the most that one operation with it takes, where that is known
     """
 
@@ -36,6 +38,8 @@ class Board:
     filesystem: int
     block_size: int
     size_to_1_25: int
+    gc_heap: int
+    psram: bool
     led: int | None
     rsa_ms: dict[int, int]
     notes: list[str]
@@ -99,6 +103,8 @@ def load(name: str) -> Board:
         filesystem=data["filesystem"]["offset"],
         block_size=data["filesystem"]["block_size"],
         size_to_1_25=data["filesystem"]["size_to_1_25"],
+        gc_heap=data["memory"]["gc_heap"],
+        psram=data["memory"]["psram"],
         led=data.get("led"),
         rsa_ms={int(bits): ms for bits, ms in data.get("rsa_ms", {}).items()},
         notes=data["notes"],

@@ -25,9 +25,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from host_tools import ToolError
 from host_tools.certs_keys import KEY_TYPES, PrivateKey, load_key
-from microdps.program.config import valid_registration_id
 from microdps.errors import IdentityError
 from microdps.identity import split
+from microdps.program.config import valid_registration_id
 
 CA_DAYS = 3650
 DEVICE_DAYS = 365
@@ -360,7 +360,9 @@ def load_certs(path: Path) -> list[x509.Certificate]:
         data = path.read_bytes()
         if b"-----BEGIN" in data:
             return x509.load_pem_x509_certificates(data)
-        return [x509.load_der_x509_certificate(cert) for cert in split(io.BytesIO(data), str(path))]
+        return [
+            x509.load_der_x509_certificate(cert) for cert in split(io.BytesIO(data), str(path))
+        ]
     except (OSError, ValueError, IdentityError) as error:
         raise ToolError(f"cannot read a certificate from {path}: {error}") from error
 

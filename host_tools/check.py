@@ -14,12 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from host_tools import boards
+from host_tools import ToolError, app_memory, boards
 from host_tools.certs import common_name, for_clients, load_certs, signed_by
 from host_tools.config import AZURE_ROOTS, add_device, slot_folder
-from microdps.program import config
 from microdps.errors import Error
 from microdps.identity import Identity
+from microdps.program import config
 
 AZURE = ".azure-devices-provisioning.net"
 
@@ -69,6 +69,8 @@ def check(
     if board and settings and not settings["wifi"]:
         text = "config.json has no wifi, and a board joins no network without: give --wifi-ssid"
         findings.append(Finding(True, text))
+    if board:
+        findings += _memory(folder, board)
     findings += _chain(chain, enrolled)
     findings += _roots(roots, settings.get("host"))
     return findings
@@ -108,6 +110,22 @@ def _leaf(
         "secp384r1",
     ):
         yield Finding(True, "the key is neither RSA nor EC P-256 or P-384: make another")
+
+
+def _memory(folder: Path, board: boards.Board) -> Iterator[Finding]:
+    try:
+        size = app_memory.code_size(folder)
+    except ToolError as error:
+        yield Finding(True, str(error))
+        return
+    left = board.gc_heap - app_memory.TAKEN
+    if size > left and not board.psram:
+        yield Finding(
+            False,
+            f"app.py and the modules beside it hold some {size // 1024 + 1} kB, and {board.name}"
+            f" has {left // 1024} kB left for them: the board may run out of memory for TLS; make"
+            " them smaller, or see what 'microdps status' shows",
+        )
 
 
 def _chain(chain: list[x509.Certificate], enrolled: Path | None) -> Iterator[Finding]:

@@ -20,9 +20,9 @@ from cryptography import x509
 
 from host_tools import ToolError
 from host_tools.certs import der, load_certs, write_new
-from microdps.program import config as device_config
 from microdps.errors import Error, IdentityError
 from microdps.identity import Identity
+from microdps.program import config as device_config
 
 WIFI_PASSWORD = "MICRODPS_WIFI_PASSWORD"  # noqa: S105  the variable's name
 SLOTS = ("a", "b")

@@ -29,9 +29,9 @@ from rich.progress import Progress
 from host_tools import ToolError, boards, image
 from host_tools.boards import Board
 from host_tools.config import SLOTS, slot_folder
-from microdps.program import config as device_config
 from microdps.errors import Error
 from microdps.identity import Identity
+from microdps.program import config as device_config
 
 RECORD = Path("flashed.jsonl")
 FLASHED = "flashed"

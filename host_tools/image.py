@@ -12,9 +12,9 @@ from host_tools import FIRMWARE, ToolError, boards, deploy
 from host_tools.boards import Board
 from host_tools.certs import write_new
 from host_tools.config import SLOTS, slot_folder
-from microdps.program import config as device_config
 from microdps.errors import Error
 from microdps.identity import Identity
+from microdps.program import config as device_config
 from microdps.rollover import NAMESPACES
 
 # Readable by every release: a newer one raises it at its first write.

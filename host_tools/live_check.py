@@ -18,14 +18,14 @@ from OpenSSL import SSL
 
 from host_tools import ToolError
 from host_tools.config import add_device, slot_folder
+from microdps.device import Device
+from microdps.driver.link import Link
+from microdps.errors import Error
+from microdps.identity import Identity
 from microdps.program import config
 from microdps.protocol import hub, mqtt
-from microdps.device import Device
-from microdps.errors import Error
 from microdps.protocol.http import Connection
 from microdps.protocol.url import split_host
-from microdps.identity import Identity
-from microdps.driver.link import Link
 
 TIMEOUT_S = 20
 AT_ONCE = "in the first handshake"

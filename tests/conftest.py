@@ -2,7 +2,9 @@
 
 import contextlib
 import shutil
+import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,19 @@ def which(request) -> interpreter.Interpreter:
 @pytest.fixture(scope="session")
 def micropython() -> interpreter.Interpreter:
     return interpreter.micropython()
+
+
+def interrupt(process: subprocess.Popen) -> None:
+    """Press Ctrl-C while MicroPython waits. In the middle of its collector a signal would find the
+    heap locked; a board's Ctrl-C comes between two instructions."""
+    deadline = time.monotonic() + TIMEOUT_S
+    waiting = 0
+    while waiting < 5:
+        state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        waiting = waiting + 1 if state == "S" else 0
+        assert time.monotonic() < deadline, "the program does not wait for anything"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
 
 
 @dataclass

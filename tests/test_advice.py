@@ -6,8 +6,8 @@ import pytest
 
 from host_tools import FIRMWARE
 from microdps import advice
-from microdps.protocol import service_error as service
 from microdps.errors import Error, LinkError
+from microdps.protocol import service_error as service
 
 TABLE = {code: (happened, check) for code, happened, check in advice.lines()}
 
@@ -40,11 +40,13 @@ def codes_raised() -> set[str]:
 
 
 def codes_composed() -> set[str]:
-    """Those that the source puts together: time-outs, phases, and what DPS calls a refusal."""
+    """Those that the source puts together: time-outs, phases, the kind of a file, and the words of
+    DPS for a refusal."""
     phases = {"connect", "handshake", "answer"}
     return {f"timeout-{phase}" for phase in phases} | {
         "connect",
         "handshake",
+        "pem",
         "failed",
         "disabled",
     }

@@ -4,13 +4,13 @@ import datetime
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 
 import pytest
 
+from conftest import interrupt
 from host_tools import CHECKOUT, certs, config, interpreter, run
 from host_tools.simulator.store import Store
 
@@ -40,20 +40,35 @@ class BoardFolder:
     def configure(self, **changes):
         config.write_config(self.folder, changes)
 
-    def start(self):
+    def start(self, **environment):
         return subprocess.Popen(
             [*interpreter.micropython(HEAP).command, "main.py"],
             cwd=self.folder,
-            env={**os.environ, "MICROPYPATH": f"{STANDINS}:.frozen"},
+            env={**os.environ, "MICROPYPATH": f"{STANDINS}:.frozen", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def boot(self) -> str:
+    def boot(self, **environment) -> str:
         """Run to the end → what it printed."""
-        with self.start() as process:
+        with self.start(**environment) as process:
             return process.communicate(timeout=60)[0]
+
+    def until(self, text: str) -> str:
+        """Run until a line has a text, then press Ctrl-C → what was printed up to that line."""
+        with self.start() as process:
+            seen = ""
+            for line in process.stdout:
+                seen += line
+                if text in line:
+                    break
+            else:
+                raise AssertionError(seen)
+            interrupt(process)
+            rest = process.communicate(timeout=30)[0]
+            assert "stopped\n" in rest, rest
+        return seen
 
     def requests(self) -> list[str]:
         store = Store(self.simulator.state)
@@ -104,6 +119,21 @@ def test_damaged_state_is_reported_once_and_replaced(board):
     assert board.requests().count("PUT") == 2
 
 
+def test_power_that_is_back_spreads_the_boards_once_before_the_first_connection(board):
+    """Whichever that is: DPS, or the hub with a kept assignment; and not before each try."""
+    run.lay(board.folder, sources=True)
+    source = board.folder / "microdps" / "program" / "start.py"
+    text = source.read_text()
+    assert "_SPREAD_MS = const(60_000)" in text
+    source.write_text(text.replace("_SPREAD_MS = const(60_000)", "_SPREAD_MS = const(20)"))
+    for first in ("register: 202", "messages/events: 204"):
+        shown = board.boot(RESET_CAUSE="1")
+        assert shown.count("power is back: waiting") == 1
+        assert shown.index("power is back") < shown.index(first)
+        assert shown.count("204 in") == 3
+    assert "power is back" not in board.boot(RESET_CAUSE="3")
+
+
 def test_led_and_watchdog(board):
     board.configure(led=2, watchdog_s=60)
     shown = board.boot()
@@ -117,9 +147,8 @@ def test_led_and_watchdog(board):
 def test_led_goes_on_blinking_when_the_program_cannot_go_on(board):
     board.configure(led=2)
     (board.folder / "identity" / "a" / "key.der").unlink()
-    shown = board.boot()
+    shown = board.until("machine: timer 0 every 300 ms")
     assert "key.der: the file is missing" in shown
-    assert "machine: timer 0 every 300 ms" in shown
     assert "machine: timer 0 stopped" not in shown
 
 
@@ -141,15 +170,15 @@ def test_fault_of_app_py_is_reported_and_no_reason_to_stop(board):
 def test_wifi_that_is_not_there_is_reported_and_tried_again(board):
     board.configure(wifi={"ssid": "gone", "password": "wrong"})
     run.lay(board.folder, sources=True)
-    source = board.folder / "microdps" / "board.py"
-    source.write_text(source.read_text().replace("_JOIN_MS = 20_000", "_JOIN_MS = 200"))
+    source = board.folder / "microdps" / "program" / "wifi.py"
+    source.write_text(source.read_text().replace("const(20_000)", "const(200)"))
     process = board.start()
     seen = []
     for line in process.stdout:
         seen.append(line)
         if sum("the Wi-Fi was not joined" in line for line in seen) == 2:
             break
-    process.send_signal(signal.SIGINT)
+    interrupt(process)
     rest = process.communicate(timeout=30)[0]
     assert "stopped" in rest
     (entry,) = board.errors()
@@ -181,7 +210,7 @@ def test_ctrl_c_stops_cleanly(board):
     for line in process.stdout:
         if "204 in" in line:
             break
-    process.send_signal(signal.SIGINT)
+    interrupt(process)
     start = time.monotonic()
     rest = process.communicate(timeout=30)[0]
     assert time.monotonic() - start < 5
@@ -204,7 +233,7 @@ def test_errors_are_kept_counted_and_rate_limited(board):
     for line in process.stdout:
         if "the certificate was not accepted" in line:
             break
-    process.send_signal(signal.SIGINT)
+    interrupt(process)
     process.communicate(timeout=30)
     (entry,) = board.errors()
     assert entry["code"] == 401002
@@ -215,7 +244,7 @@ def test_errors_are_kept_counted_and_rate_limited(board):
 
 def test_broken_config_stops_the_program_and_names_the_key(board):
     (board.folder / "config.json").write_text('{"id_scope": "0ne1"}')
-    assert "config.json: registration_id: this key is missing" in board.boot()
+    board.until("config.json: registration_id: this key is missing")
 
 
 def moment(**later) -> datetime.datetime:
@@ -263,7 +292,8 @@ def test_refused_certificate_is_given_up_for_the_old_one_and_not_tried_again(boa
     board.lay(pair, [stranger.cert])
     shown = board.boot()
     assert "error: certificate in slot b given up" in shown
-    assert "done: 3 messages sent" in shown
+    assert "the old certificate goes on: the board is reset" in shown
+    assert "done: 3 messages sent" in board.boot()
     assert [entry["code"] for entry in board.errors()] == [401002]
     again = board.boot()
     assert "trying" not in again

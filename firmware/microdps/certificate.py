@@ -61,7 +61,8 @@ def days_left(moment: str) -> int:
 def warning(expiry_s: int) -> str:
     """The property of a message that says when the certificate expires, as time.time() counts."""
     text = "expires" if expiry_s > time.time() else "expired"
-    return "%s %d-%02d-%02d" % ((text,) + tuple(time.gmtime(expiry_s)[:3]))
+    year, month, day = time.gmtime(expiry_s)[:3]
+    return "%s %d-%02d-%02d" % (text, year, month, day)
 
 
 def _day(year: int, month: int, day: int) -> int:

@@ -1,4 +1,4 @@
-"""The device: it provisions itself and sends telemetry. Joins the flows of a session with a driver."""
+"""The device: it provisions itself and sends telemetry. It joins a session with a driver."""
 
 from microdps.session import Session
 

@@ -6,9 +6,9 @@ the connection with an alert, closes it without an answer, or answers 401, thoug
 the same certificate a moment ago.
 """
 
-from microdps.provisioning import use_mqtt
 from microdps.errors import LinkError, ProtocolError, ServiceError
 from microdps.protocol import hub
+from microdps.provisioning import use_mqtt
 
 
 def asks_late(session, error):

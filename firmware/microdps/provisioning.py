@@ -2,7 +2,6 @@
 when a device starts with an assignment."""
 
 from microdps.errors import Error
-from microdps.protocol.hub import path
 
 
 def provision(session):
@@ -44,6 +43,8 @@ def assign(session, assignment, proven: bool = False):
 
     proven  has the assigned hub ever accepted a message?
     """
+    from microdps.protocol.hub import path
+
     same = session.proven and not session.by_mqtt and assignment.hub == session.hub
     session.proven = proven or same
     session.assignment = assignment

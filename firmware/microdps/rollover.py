@@ -1,9 +1,9 @@
 """The device's two identities: slot a, and slot b for the certificate that follows the first.
 
-A newer identity in the other slot is tried once its certificate is valid. When DPS and the hub have
-accepted it, the state file names its slot: one file replaced is the switch. If it is refused, that
-is reported, the old one goes on, and the same certificate is not tried again. Until the switch a
-power cut changes nothing: the next start tries again.
+A newer identity in the other slot is tried once its certificate is valid. When DPS and the hub
+have accepted it, the state file names its slot: one file replaced is the switch. If it is
+refused, that is reported, the old one goes on, and the same certificate is not tried again.
+Until the switch a power cut changes nothing: the next start tries again.
 
 A slot is the folder identity/a or identity/b, or the namespace microdps or microdps_b of the
 non-volatile storage. Loaded for the start, and while an identity is on trial.
@@ -94,7 +94,10 @@ def choose(kept: dict, say) -> dict:
         if error.args[0] != "missing":
             say("error: %s" % error)
         return used
-    if other["valid"] <= used["valid"] or other["mark"] == kept.get("refused"):
+    if other["valid"] <= used["valid"] or other["mark"] in (
+        kept.get("refused"),
+        kept.get("passed"),
+    ):
         return used
     if other["valid"] > time.time():
         used["begin"] = other["valid"]
@@ -117,7 +120,8 @@ def accepted(session, choice: dict, path: str):
 
 def failed(choice, error, path: str, owner: str) -> bool:
     """A message was not accepted → is the identity on trial given up for the old one? It is if it
-    was refused, if the peer ended the handshake, or after some failures of another kind.
+    was refused, if the peer ended the handshake, or after some failures of another kind. The state
+    file remembers it: "refused" is not tried again, "passed" after the next power cut.
     """
     from microdps import state
     from microdps.backoff import QUOTA
@@ -132,8 +136,7 @@ def failed(choice, error, path: str, owner: str) -> bool:
     if not refused and not broken and choice["failed"] < _PATIENCE:
         return False
     print("error: certificate in slot %s given up: %s" % (choice["slot"], error))
-    if refused:
-        kept = state.known(path, owner)
-        kept["refused"] = choice["mark"]
-        state.save(path, owner, kept)
+    kept = state.known(path, owner)
+    kept["refused" if refused else "passed"] = choice["mark"]
+    state.save(path, owner, kept)
     return True

@@ -1,5 +1,5 @@
-"""What a device knows of DPS and its hub, and the flows that use it. What only a registration or an
-error needs is loaded for it."""
+"""What a device knows of DPS and its hub, and the flows that use it. Modules that only a
+registration or an error needs are loaded when one comes."""
 
 import json
 
@@ -18,7 +18,7 @@ class Session:
     timeout_ms   for each request, and for each registration with all its polls
     transport    "https", "mqtt", or "auto": HTTPS, and MQTT where a hub wants that
     say          None, or a function that is handed a line of text for each answer and retry
-    size         bytes of buf, which requests and answers share; view is its memoryview
+    buf          bytearray that requests and answers share; view is its memoryview
 
     by_mqtt      do messages go by MQTT?
     https        None, or the microdps.protocol.http.Connection over that buffer
@@ -45,8 +45,8 @@ class Session:
     failures = refusals = debt_ms = wait_ms = wait_from = 0
     hub = path = ""
 
-    def __init__(self, owner, timeout_ms: int, transport: str = "auto", say=None, size=4096):
-        self.buf = bytearray(size)
+    def __init__(self, owner, timeout_ms: int, transport: str = "auto", say=None, buf=None):
+        self.buf = buf or bytearray(4096)
         self.view = memoryview(self.buf)
         self.owner = owner
         self.timeout_ms = timeout_ms
@@ -64,7 +64,7 @@ class Session:
         if not self.https:
             from microdps.protocol.http import Connection
 
-            self.https = Connection(0, self.say, self.buf)
+            self.https = Connection(self.buf, self.say)
             self.https.tidy = self.tidy
         return self.https
 
@@ -93,6 +93,13 @@ class Session:
                 del provision
             try:
                 yield from self.message(body, properties, system or {})
+                if not self.by_mqtt and self.https.status not in (200, 201, 204):
+                    self.tidy()
+                    from microdps.protocol.service_error import failure
+
+                    refused = failure(self.https, self.hub)
+                    del failure
+                    raise refused
                 if not self.proven:
                     self.proven = self.changed = True
                 self.failures = 0

@@ -12,9 +12,7 @@ import time
 
 from micropython import const
 
-from microdps.provisioning import assign, use_mqtt
 from microdps.errors import Error
-from microdps.protocol import Assignment
 
 # No state is larger; more would be no file of ours.
 _FILE = const(2048)
@@ -27,6 +25,28 @@ class StateError(Error):
     """The state file is damaged or another device's. It is treated as none."""
 
 
+def read(path: str) -> dict:
+    """The content of a state file, with its owner; empty if there is none. Raises
+    StateError("damaged")."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            data = file.read(size) if size <= _FILE else b""
+    except OSError:
+        return {}
+    crc, _, text = data.partition(b" ")
+    try:
+        if crc != _crc(text):
+            raise ValueError
+        state = json.loads(text)
+        if not isinstance(state, dict):
+            raise ValueError
+    except ValueError:  # a UnicodeError is one
+        raise StateError("damaged", path)
+    return state
+
+
 def load(path: str, owner: str) -> dict:
     """Read the state of a device → dict, empty if there is none.
 
@@ -34,21 +54,8 @@ def load(path: str, owner: str) -> dict:
 
     Raises StateError("damaged"), StateError("foreign"): once, for the next save() replaces it.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_FILE + 1)
-    except OSError:
-        return {}
-    crc, _, text = data.partition(b" ")
-    try:
-        if len(data) > _FILE or crc != _crc(text):
-            raise ValueError
-        state = json.loads(text)
-        if not isinstance(state, dict):
-            raise ValueError
-    except ValueError:  # a UnicodeError is one
-        raise StateError("damaged", path)
-    if state.pop("owner", None) != owner:
+    state = read(path)
+    if state and state.pop("owner", None) != owner:
         raise StateError("foreign", path)
     return state
 
@@ -81,6 +88,9 @@ def restore(path: str, session):
         keep(path, session)
         return
     hub, device_id = state.pop("hub", None), state.pop("device_id", None)
+    from microdps.protocol import Assignment
+    from microdps.provisioning import assign, use_mqtt
+
     if isinstance(hub, str) and isinstance(device_id, str):
         substatus = state.pop("substatus", "")
         assign(

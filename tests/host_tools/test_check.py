@@ -1,11 +1,12 @@
 """check: each thing that would fail on a board has its line."""
 
 import datetime
+import re
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from host_tools import certs, config
+from host_tools import FIRMWARE, app_memory, certs, config
 
 NAME = "device-01"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -121,3 +122,24 @@ def test_board_needs_wifi_and_time_for_rsa(command, make):
     assert done.code == 0
     assert "an RSA key of 4096 bits costs up to 1.9 s on ESP32_GENERIC" in done.out
     assert "there is no board" in command("check", folder, "--board", "ESP8266").refusal
+
+
+def test_code_that_a_board_has_no_room_for(command, make):
+    folder = make(settings={"wifi": {"ssid": "home", "password": "12345678"}})
+    (folder / "app.py").write_text("def read():\n    return {}\n")
+    assert "hold some" not in command("check", folder, "--board", "ESP32_GENERIC").out
+    lines = [f"def f{number}(x):\n    return x.a{number} + {number}\n" for number in range(300)]
+    (folder / "driver.py").write_text("".join(lines))
+    shown = command("check", folder, "--board", "ESP32_GENERIC").out
+    assert "note: app.py and the modules beside it hold some" in shown
+    assert "ESP32_GENERIC has 12 kB left for them" in shown
+    assert "hold some" not in command("check", folder, "--board", "ESP32_GENERIC-SPIRAM").out
+    (folder / "driver.py").write_text("def f(:\n")
+    done = command("check", folder, "--board", "ESP32_GENERIC")
+    assert done.code == 1 and "driver.py does not compile" in done.out
+
+
+def test_estimate_is_that_of_the_table_of_sizes():
+    text = (FIRMWARE / "SIZES.md").read_text()
+    flash, heap = re.search(r"\*\*register, poll, send\*\* \| (\d+) \| (\d+)", text).groups()
+    assert abs(int(heap) / int(flash) - app_memory.HEAP_PER_BYTE) < 0.2

@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from host_tools import CHECKOUT, certs, config
-from microdps.program import config as device_config
 from microdps.identity import Identity
+from microdps.program import config as device_config
 
 # Azure documentation, "TLS support in DPS": DigiCert Global Root G2, and Microsoft RSA Root
 # Certificate Authority 2017 by SHA-1; their SHA-256 as crt.sh shows it.

@@ -85,7 +85,7 @@ def test_main_job_runs_and_the_next_deploy_writes_nothing(
     shown = board.until("messages sent")
     assert "done: 3 messages sent" in shown
     names = board.mpremote("resume", "exec", "import os; print(os.listdir('/program/a/microdps'))")
-    assert "program.mpy" in names and "cpython" not in names
+    assert "device.mpy" in names and "cpython" not in names
     assert f"assigned to {simulator.hub} as deployed" in command("status", board.port).out
     calls.clear()
     assert "unchanged, and restarted" in command("deploy", board.port).out
@@ -361,14 +361,15 @@ def test_socket(tmp_path):
         )
 
 
-def device_modules() -> set[str]:
-    paths = (FIRMWARE / "microdps").glob("*.py")
-    return {f"microdps/{path.name}" for path in paths if path.stem != "cpython"}
+def device_files() -> set[str]:
+    """The package's files: all but the stand-in for computers."""
+    found = {path.relative_to(FIRMWARE).as_posix() for path in (FIRMWARE / "microdps").rglob("*")}
+    return {n for n in found if n.endswith((".py", ".txt")) and not n.endswith("/cpython.py")}
 
 
 def test_package_json_lists_every_file_and_the_version():
     package = json.loads((FIRMWARE / "package.json").read_text())
-    assert {target for target, _ in package["urls"]} == device_modules()
+    assert {target for target, _ in package["urls"]} == device_files()
     assert all(target == source for target, source in package["urls"])
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     assert package["version"] == project["version"]
@@ -398,7 +399,7 @@ def test_manifest_freezes_every_module():
             "package": package,
         },
     )
-    assert included == device_modules()
+    assert included == {name for name in device_files() if name.endswith(".py")}
     assert all((FIRMWARE / name).exists() for name in included)
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     assert frozen["version"] == project["version"]

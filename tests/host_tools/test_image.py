@@ -42,7 +42,9 @@ def test_program_image_holds_what_a_deploy_leaves(files):
             assert file.read() == content
     assert fs.fs_stat().disk_version == 0x00020000  # readable by every release
     assert fs.fs_stat().block_count == 2 * MB // BLOCK
-    assert {name.rpartition(".")[2] for name in fs.listdir("/program/a/microdps")} == {"mpy"}
+    assert {name.rpartition(".")[2] for name in fs.listdir("/program/a/microdps/protocol")} == {
+        "mpy"
+    }
     with fs.open("/program/a/manifest", "rb") as file:
         assert file.read() == deploy.manifest(deploy.program())
 

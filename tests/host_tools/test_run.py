@@ -16,7 +16,8 @@ def folder(tmp_path):
 
 
 def modules(package) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in package.iterdir() if path.is_file()}
+    files = [path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return {path.relative_to(package).as_posix(): path.read_bytes() for path in files}
 
 
 def test_program_is_laid(tmp_path):
@@ -41,7 +42,11 @@ def test_program_is_laid(tmp_path):
 def test_laying_again_replaces_the_program_but_not_the_app(folder):
     run.lay(folder)
     before = modules(folder / "microdps")
-    for file in (folder / "main.py", folder / "microdps" / "dps.mpy", folder / "app.py"):
+    for file in (
+        folder / "main.py",
+        folder / "microdps" / "protocol" / "dps.mpy",
+        folder / "app.py",
+    ):
         file.write_text("mine\n")
     (folder / "microdps" / "gone_in_this_release.mpy").touch()
     run.lay(folder)

@@ -7,10 +7,15 @@ runs all of them in the heap that it was given.
 """
 
 import gc
+import os
 
-from world import HUB, LEGACY, NO_CONTENT, REFUSED, answer, world
+from world import LEGACY, REFUSED, Time, answer, world
 
-board = cycle = main = None
+# What stays after boot.py and main.py; the board, and what it does.
+boot = board = cycle = None
+
+# Bytes that a test holds besides, to see that it is noticed.
+more = bytearray(0)
 
 
 def messages(count):
@@ -27,16 +32,17 @@ def until_accepted(most=50):
         cycle.once()
         if cycle.sent > sent:
             return
-    raise AssertionError("no message was accepted in %d cycles" % most)
+    raise AssertionError(f"no message was accepted in {most} cycles")
 
 
 def load():
     """Boot, as far as the program. Of main.py the code is kept, as it is while that runs."""
-    global board, main
+    global board, boot
+    boot = {"__name__": "__main__"}
     with open("boot.py") as file:
-        exec(file.read(), {"__name__": "__main__"})  # noqa: S102
+        exec(file.read(), boot)  # noqa: S102
     with open("main.py") as file:
-        main = compile(file.read(), "main.py", "exec")
+        boot["code"] = compile(file.read(), "main.py", "exec")
     from microdps import program  # noqa: F401
     from microdps.program.board import Board
 
@@ -125,6 +131,35 @@ def mqtt_broken_off():
     until_accepted()
 
 
+def expires_soon():
+    """Each message says it in a property."""
+    cycle.choice["expiry"] = world.epoch_s + world.now_ms // 1000 + 86_400 * 10
+    messages(2)
+
+
+def newer_identity():
+    """The one in slot b is tried, and kept. The clock goes on over a reset."""
+    world.epoch_s = Time.EPOCH_2026_S
+    os.rename("later", "identity/b")
+    start()
+    assert cycle.choice["trial"]
+    messages(2)
+    assert cycle.choice["slot"] == "b" and not cycle.choice["trial"]
+
+
+def look_at_status():
+    """Ctrl-C ends the program before; then the board is reset."""
+    global cycle
+    cycle.link.close()
+    cycle = None
+    from microdps.program import status
+
+    status.show()
+
+
+# A second life, for a board is reset before it tries a newer identity.
+LATER = (load, newer_identity, send)
+
 PHASES = (
     load,
     start,
@@ -138,9 +173,23 @@ PHASES = (
     faulty_app,
     out_of_memory,
     send,
+    expires_soon,
     late_certificate,
     send_by_mqtt,
     mqtt_refused,
     mqtt_broken_off,
     send_by_mqtt,
+    look_at_status,
 )
+
+
+def main(phases):
+    """All phases of a life in this interpreter's heap: for the Unix port."""
+    gc.collect()
+    before = gc.mem_alloc()
+    print("before", before)
+    for phase in phases:
+        phase()
+        gc.collect()
+        print("phase", phase.__name__, gc.mem_alloc() - before)
+    print("the end")

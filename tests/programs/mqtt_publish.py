@@ -8,10 +8,10 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 
-from microdps.errors import Error
-from microdps.protocol.http import Connection
-from microdps.identity import Identity
 from microdps.driver.link import Link
+from microdps.errors import Error
+from microdps.identity import Identity
+from microdps.protocol.http import Connection
 from microdps.protocol.mqtt import Mqtt, topic
 
 _, _, identity, hub, device_id, messages = sys.argv

@@ -3,11 +3,9 @@
 import random
 
 from harness import CLOSED, Idle, Peer, raised
-from microdps.provisioning import assign
+from microdps.errors import Error, LinkError, OutcomeUnknown, ProtocolError, ServiceError
 from microdps.provisioning import provision
 from microdps.session import Session
-from microdps.errors import Error, LinkError, OutcomeUnknown, ProtocolError, ServiceError
-from microdps.protocol.http import Connection
 
 DPS = "dps.example"
 HUB = "hub.example"

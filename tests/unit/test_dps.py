@@ -3,8 +3,8 @@
 import json
 
 from harness import CLOSED, Peer, raised
-from microdps.protocol import dps
 from microdps.errors import LinkError, ProtocolError, ServiceError
+from microdps.protocol import dps
 from microdps.protocol.http import Connection
 
 HOST = "global.azure-devices-provisioning.net"

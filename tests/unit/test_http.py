@@ -2,10 +2,10 @@
 
 from harness import CLOSED, Idle, Peer, Random, raised
 from microdps.errors import Error, LinkError, ProtocolError
-from microdps.protocol.http import Connection
-from microdps.protocol.url import quote, split_host
 from microdps.protocol.answer import header
+from microdps.protocol.http import Connection
 from microdps.protocol.redirect import split_url
+from microdps.protocol.url import quote, split_host
 
 # RFC 9112, 6 and 7: how a body is framed; RFC 9110, 15: answers that have none.
 # (method, response, status, body, can the connection be kept)

@@ -1,12 +1,12 @@
 """Telemetry: the request of the how-to, the body, and both error bodies of IoT Hub."""
 
 from harness import Peer, raised
-from microdps.protocol import hub
+from microdps.errors import ProtocolError, ServiceError
+from microdps.protocol import Assignment, hub
+from microdps.protocol.http import Connection
+from microdps.protocol.service_error import failure
 from microdps.provisioning import assign
 from microdps.session import Session, encode
-from microdps.protocol import Assignment
-from microdps.errors import ProtocolError, ServiceError
-from microdps.protocol.http import Connection
 
 HUB = "MyExampleHub.azure-devices.net"
 ACCEPTED = (
@@ -34,7 +34,9 @@ def sent_by_session(peer):
 
 def failed(answer):
     """The error that an answer becomes."""
-    return raised(Peer([answer]).run, hub.send(Connection(), HUB, hub.path("d"), b"{}", 5000))
+    connection = Connection()
+    Peer([answer]).run(hub.send(connection, HUB, hub.path("d"), b"{}", 5000))
+    return failure(connection, HUB)
 
 
 def refused(status, body, fields=b""):

@@ -39,8 +39,8 @@ def test_before_a_byte_was_written_it_is_the_handshake_that_failed():
 
 
 def test_out_of_memory_is_told_as_such():
-    """ENOMEM, ENOBUFS, PSA's; and of Mbed TLS the allocation failures of SSL, X.509, PK, MD, cipher,
-    ECP, and of MPI (alone, in an RSA public or private operation) and ASN.1 (include/mbedtls)."""
+    """ENOMEM, ENOBUFS, PSA's; and of Mbed TLS the allocation failures of SSL, X.509, PK, MD,
+    cipher, ECP, and of MPI (alone, in an RSA public or private operation) and ASN.1."""
     for code in (12, 105, -12, 141, 16, 106, -0x7F00, -0x2880, -0x3F80, -0x5180, -0x6180, -0x4D80):
         for written in (False, True):
             assert judged(OSError(code, ""), written)[0] == "memory", code
@@ -62,7 +62,10 @@ def test_refusal_while_memory_is_short_is_no_bad_certificate():
     short = memory.short
     try:
         memory.short = lambda: True
-        for error in (ValueError("not correctly signed"), LinkError("timeout-handshake", "peer:1")):
+        for error in (
+            ValueError("not correctly signed"),
+            LinkError("timeout-handshake", "peer:1"),
+        ):
             assert judged(error, False)[0] == "memory"
         assert judged(LinkError("timeout-answer", "peer:1"), True)[0] == "timeout-answer"
     finally:

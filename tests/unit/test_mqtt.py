@@ -1,14 +1,13 @@
 """MQTT from a script: packets at every split, refusals, IDs that wrap; and when to go by it."""
 
 from harness import CLOSED, Idle, Peer, Random, raised
-from microdps.protocol import properties
+from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
+from microdps.protocol import Assignment, properties
+from microdps.protocol.http import Connection
+from microdps.protocol.mqtt import KEEP_ALIVE_S, Mqtt, address, topic
+from microdps.protocol.url import split_host
 from microdps.provisioning import assign
 from microdps.session import Session
-from microdps.protocol import Assignment
-from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
-from microdps.protocol.http import Connection
-from microdps.protocol.url import split_host
-from microdps.protocol.mqtt import KEEP_ALIVE_S, Mqtt, address, topic
 
 HUB = "hub.example"
 CONNACK = b"\x20\x02\x00\x00"
@@ -149,7 +148,7 @@ def test_random_bytes_end_in_an_error_of_ours():
 
 
 def test_idle_connection_is_kept_by_a_ping_when_it_is_time():
-    session = Session(("dps", "0ne1", "d"), 5000, size=512)
+    session = Session(("dps", "0ne1", "d"), 5000, buf=bytearray(512))
     peer = Peer([CONNACK, puback(1), b"\xd0\x00", CLOSED])
     mqtt = Mqtt(session)
     send(mqtt, peer)
@@ -184,7 +183,7 @@ YES = b"HTTP/1.1 204 OK\r\nContent-Length: 0\r\n\r\n"
 def auto(*connections):
     """A session with an assignment, and its peer."""
     lines = []
-    session = Session(("dps", "0ne1", "d"), 5000, "auto", lines.append, 512)
+    session = Session(("dps", "0ne1", "d"), 5000, "auto", lines.append, bytearray(512))
     assign(session, Assignment(HUB, "d", "assigned", "", None))
     session.lines = lines
     return session, Peer(*connections)
@@ -249,7 +248,7 @@ def test_proven_hub_is_not_doubted():
 
 
 def test_mqtt_by_configuration():
-    session = Session(("dps", "0ne1", "d"), 5000, "mqtt", size=512)
+    session = Session(("dps", "0ne1", "d"), 5000, "mqtt", buf=bytearray(512))
     assign(session, Assignment(HUB, "d", "assigned", "", None))
     peer = Peer([CONNACK, puback(1), CLOSED])
     peer.run(session.send({"a": 1}, {"alert": "true"}, {"message_id": "7"}))

@@ -3,11 +3,10 @@
 from test_device import DPS, HUB, answer, assigned
 
 from harness import CLOSED, Peer, Random
+from microdps.errors import Error, LinkError, OutcomeUnknown
+from microdps.protocol import Assignment
 from microdps.provisioning import assign
 from microdps.session import Session
-from microdps.protocol import Assignment
-from microdps.errors import Error, LinkError, OutcomeUnknown
-from microdps.protocol.http import Connection
 
 MESSAGES = 400
 
@@ -85,7 +84,7 @@ MARK = len(mark(0))
 def outcomes(transport, seed):
     """Send messages → how many were sent, unknown, and refused."""
     world = Fickle(seed)
-    session = Session((DPS, "0ne1", "d"), 30_000, transport, size=512)
+    session = Session((DPS, "0ne1", "d"), 30_000, transport, buf=bytearray(512))
     assign(session, Assignment(HUB, "d", "assigned", "", None), True)
     sent = unknown = refused = 0
     for number in range(MESSAGES):

@@ -5,17 +5,16 @@ import os
 
 from harness import raised
 from microdps import state
+from microdps.protocol import Assignment
 from microdps.provisioning import assign
 from microdps.session import Session
-from microdps.protocol import Assignment
-from microdps.protocol.http import Connection
 
 FILE = "state-under-test.json"
 OWNER = "0ne1/device-01@dps"
 
 
 def session(registration_id="device-01"):
-    return Session(("dps", "0ne1", registration_id), 1000, "auto", lines.append, 64)
+    return Session(("dps", "0ne1", registration_id), 1000, "auto", lines.append, bytearray(64))
 
 
 lines = []  # what the sessions of the running test have logged

@@ -45,7 +45,9 @@ class AioLink(Link):
                     elif what == "open":
                         answer = self.keeps(argument)
                         if not answer:
-                            for _ in self.connect():
+                            from microdps.driver.connect import connect
+
+                            for _ in connect(self):
                                 await self._until(self.raw, select.POLLOUT)
                     elif what == "sleep":
                         await sleep_ms(argument)

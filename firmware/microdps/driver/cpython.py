@@ -164,6 +164,8 @@ _module(
     PROTOCOL_TLS_CLIENT=ssl.PROTOCOL_TLS_CLIENT,
     CERT_REQUIRED=ssl.CERT_REQUIRED,
 )
+
+
 def _print_exception(error: BaseException, file=None) -> None:
     traceback.print_exception(error, file=file or sys.stdout)
 

@@ -64,8 +64,11 @@ class Link:
                     elif what == "open":
                         answer = self.keeps(argument)
                         if not answer:
-                            for _ in self.connect():
+                            from microdps.driver.connect import connect
+
+                            for _ in connect(self):
                                 self.wait(self.poll)
+                            del connect
                     elif what == "now":
                         answer = self.now()
                     elif what == "close":
@@ -85,12 +88,6 @@ class Link:
         except KeyboardInterrupt:
             self.close()  # what is on its way is not the next flow's
             raise
-
-    def connect(self):
-        """The generator that opens a connection, as microdps.driver.connect describes it."""
-        from microdps.driver.connect import connect
-
-        return connect(self)
 
     def now(self) -> int:
         """Milliseconds since the link was made. Never wraps, if called every six days."""

@@ -7,7 +7,6 @@ import time
 
 from micropython import const
 
-from microdps import memory
 from microdps.errors import LinkError, OutcomeUnknown
 
 # Numbers of an OSError. MicroPython up to 1.27 negates those of a TLS socket's reads and writes.
@@ -40,13 +39,18 @@ def link_error(error, link, flow: bool = False):
     looked_up = link.raw is not None
     sent = flow and link.tls is not None and phase == "answer"
     link.close()
-    # MicroPython gives each exception an errno, its first argument.
-    number = error.errno or 0 if isinstance(error, OSError) else 0
+    # MicroPython gives each exception an errno: its first argument, whatever that is.
+    number = error.errno if isinstance(error, OSError) else 0
+    if not isinstance(number, int):
+        number = 0
     if isinstance(error, MemoryError) or _is_memory(number, phase):
         made = _memory("%s: %s" % (where, error) if isinstance(error, MemoryError) else where)
         return OutcomeUnknown(*made.args) if sent else made
-    if phase == "handshake" and memory.short():
-        return _memory(where)
+    if phase == "handshake":
+        from microdps.memory import short
+
+        if short():
+            return _memory(where)
     if isinstance(error, LinkError):
         return error
     if isinstance(error, ValueError) and phase == "handshake":
@@ -70,7 +74,9 @@ def link_error(error, link, flow: bool = False):
 
 
 def _memory(where: str):
-    return LinkError("memory", "%s: %s" % (where, memory.figures()))
+    from microdps.memory import figures
+
+    return LinkError("memory", "%s: %s" % (where, figures()))
 
 
 def _is_memory(number: int, phase: str) -> bool:

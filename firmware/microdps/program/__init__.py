@@ -1,28 +1,17 @@
 """The program that main.py runs: join the network, set the clock, provision, send telemetry.
 
-Everything that differs from board to board is in config.json and identity/a; the data to send comes
-from app.py. The same runs on a computer, where there is no Wi-Fi to join, and the first error ends
-it. A board reports an error and goes on.
+What differs from board to board is in config.json and identity/a; the data to send comes from
+app.py. The same runs on a computer, where there is no Wi-Fi to join, and where the first error
+ends it. A board reports an error and goes on.
 """
 
-import gc
-
-from micropython import const
-
-# The GC heap must not grow (microdps.memory says why). When it is full it is collected, but then
-# the objects that live lie scattered between garbage, and no large block is left. So garbage is
-# collected each time that so many bytes have been allocated.
-_GARBAGE = const(4096)
-
-# How the program stood when Ctrl-C ended it, for `microdps status`: bytes that it held, size of the
-# GC heap then and at the start, and milliseconds since the start.
+# How the program stood when Ctrl-C ended it, for `microdps status`: bytes that it held, size of
+# the GC heap then and at the start, and milliseconds since the start.
 last: dict = {}
 
 
 def run() -> int:
     """For ever, until all messages are sent, or Ctrl-C → exit code: 0 done, 1 it cannot go on."""
-    gc.collect()
-    gc.threshold(_GARBAGE)
     try:
         import app  # noqa: F401  compiled while the heap is empty; the cycle tells what is wrong
     except Exception:  # noqa: S110
@@ -45,6 +34,10 @@ def run() -> int:
                 return code
             if cycle.ended:
                 cycle.link.close()
+                if PRESENT:
+                    from microdps.program.start import reset
+
+                    reset(cycle.ended)  # with a heap that is empty again
                 cycle = None
     except Error as error:  # on a computer
         print("error:", error)

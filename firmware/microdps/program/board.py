@@ -1,9 +1,12 @@
-"""The board's own parts that every cycle needs: watchdog, LED, time. This module, start.py, stop.py,
-wifi.py, clock.py and sleep.py are the only ones that touch network, machine and ntptime. On a
-computer, which has none of them, they say so and do nothing.
+"""The board's own parts that every cycle needs: watchdog, LED, time. Only this module, start.py,
+wifi.py and led.py touch network, machine and ntptime. On a computer, which has none of them, they
+say so and do nothing.
 """
 
+import gc
 import time
+
+from micropython import const
 
 try:
     import machine
@@ -14,6 +17,12 @@ except ImportError:
 PRESENT = machine is not None
 
 
+# The GC heap must not grow (microdps.memory says why). When it is full it is collected, but then
+# the objects that live lie scattered between garbage, and no large block is left. So garbage is
+# collected each time that so many bytes have been allocated.
+_GARBAGE = const(2048)
+
+
 class Board:
     """The board's own parts, as microdps.program.start sets them up.
 
@@ -21,16 +30,19 @@ class Board:
     watchdog    machine.WDT, or None
     online      a function that tells whether the Wi-Fi is joined; None: it is to be joined first
     spread_ms   to wait before the first connection; None: not decided yet
+    buf         for requests and answers: made first, while there is a large block for it
     heap        bytes of the GC heap at the start; 0: not looked at yet
-    given_up    mark (microdps.rollover.look()) of an identity that is not tried again in this run
     """
 
     heap = 0
-    led = timer = watchdog = online = spread_ms = given_up = None
+    led = timer = watchdog = online = spread_ms = None
     _now = 0
 
     def __init__(self):
+        gc.collect()
+        gc.threshold(_GARBAGE)
         self._ticks = time.ticks_ms()
+        self.buf = bytearray(4096)
 
     def feed(self):
         """Tell the watchdog that the program goes on."""
@@ -59,8 +71,3 @@ class Board:
             self.feed()
             time.sleep_ms(min(ms, 1000))
             ms = end - self.now()
-
-
-def utc() -> str:
-    """The time now → "YYYY-MM-DD HH:MM:SS"."""
-    return "%d-%02d-%02d %02d:%02d:%02d" % tuple(time.gmtime()[:6])

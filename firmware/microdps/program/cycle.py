@@ -7,7 +7,6 @@ import time
 
 from micropython import const
 
-
 # How often an idle connection is looked after.
 _PING_MS = const(60_000)
 
@@ -36,10 +35,10 @@ class Cycle:
     sent    messages that were accepted
     faults  cycles in a row that ended with an exception
     errors  entries of the journal that are not on flash yet
-    ended   is it to be begun anew, by microdps.program.start?
+    ended   why the program is to be started again, "" if it is not
     """
 
-    ended = False
+    ended = ""
     sent = faults = no_memory = 0
     saved_ms = -_SAVE_MS
 
@@ -82,7 +81,8 @@ class Cycle:
                 break
             board.sleep(min(left, _PING_MS))
             if left > _PING_MS:
-                self.ping()
+                if self.session.mqtt:
+                    self.link.run(self.session.mqtt.ping(self.session))
                 self.save_errors()
         return None
 
@@ -97,7 +97,9 @@ class Cycle:
             del join
             self.tidy()
         if board.spread_ms:
-            print("power is back: waiting %d s, for all boards start now" % (board.spread_ms // 1000))
+            print(
+                "power is back: waiting %d s, for all boards start now" % (board.spread_ms // 1000)
+            )
             board.sleep(board.spread_ms)
             board.spread_ms = 0
         if not session.assignment:
@@ -112,10 +114,13 @@ class Cycle:
             from microdps.certificate import warning
 
             note = warning(self.choice["expiry"])
+            del warning
+            self.tidy()
             print("certificate:", note)
             properties = {"certificate": note}
         self.run(session.send(data, properties))
         self.sent += 1
+        self.tidy()
         if self.choice["trial"]:
             from microdps.rollover import accepted
 
@@ -126,7 +131,8 @@ class Cycle:
 
             proven()
         begin = self.choice["begin"]
-        self.ended = begin is not None and begin <= time.time()
+        if begin is not None and begin <= time.time():
+            self.ended = "a newer certificate is valid"
 
     def run(self, flow):
         """Run a flow, and keep the state that it has changed → what it returns."""
@@ -138,11 +144,6 @@ class Cycle:
                 from microdps.state import keep
 
                 keep(self.state, self.session)
-
-    def ping(self):
-        """Keep an idle MQTT connection."""
-        if self.session.mqtt:
-            self.link.run(self.session.mqtt.ping(self.session))
 
     def tidy(self):
         """Let go the modules that are not needed while all goes well, if there are any."""

@@ -1,18 +1,18 @@
 """The last errors, kept on flash so that `microdps status` can show them. Loaded after an error.
 
 An entry is a dict: "utc" of the last time, "code", "where", "tracking_id" of Azure's, "count"; and
-after an error of the link what was free: "free" in MicroPython's heap, "idf_free" in the other one.
+after an error of the link the bytes free in MicroPython's heap, "free", and in IDF's, "idf_free".
 """
 
 import gc
 import json
 import os
+import time
 
 from micropython import const
 
 from microdps import memory
 from microdps.errors import LinkError
-from microdps.program.board import utc
 
 _MOST = const(8)
 _TEXT = const(80)
@@ -68,3 +68,8 @@ def save(path: str, made: list):
         os.rename(path + ".new", path)
     except OSError as error:
         print("error: cannot write %s: %s" % (path, error))
+
+
+def utc() -> str:
+    """The time now → "YYYY-MM-DD HH:MM:SS"."""
+    return "%d-%02d-%02d %02d:%02d:%02d" % tuple(time.gmtime()[:6])

@@ -67,7 +67,7 @@ def start(board) -> Cycle:
     let_go()
     link = make_link(board, choice["slot"])
     let_go()
-    session = make_session(settings, owner)
+    session = make_session(board, settings, owner)
     if not choice["trial"]:  # else the state of the old identity must not be lost
         from microdps.state import restore
 
@@ -82,8 +82,8 @@ def choose(board, owner):
     from microdps import rollover, state
 
     kept = state.known(STATE, state.owner(*owner))
-    if board.given_up is not None:
-        kept["refused"] = board.given_up
+    if board.spread_ms:  # the power was off: what has failed then is tried again
+        kept.pop("passed", None)
     return rollover.choose(kept, print)
 
 
@@ -95,14 +95,14 @@ def make_link(board, slot: str):
     return Link(load(slot), board.feed)
 
 
-def make_session(settings: dict, owner):
+def make_session(board, settings: dict, owner):
     """The microdps.session.Session, which knows nothing yet."""
     from microdps.session import Session
 
     log = print
     if settings["log"] != "info":
         from microdps.program.quiet import log  # type: ignore[assignment]
-    return Session(owner, _TIMEOUT_MS, settings["transport"], log)
+    return Session(owner, _TIMEOUT_MS, settings["transport"], log, board.buf)
 
 
 def configure(board, led: int, watchdog_s: int):
@@ -170,5 +170,5 @@ def reset(why: str):
     """Say why, and start the board again."""
     import machine
 
-    print("error: %s: the board is reset" % why)
+    print("%s: the board is reset" % why)
     machine.reset()

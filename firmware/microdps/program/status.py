@@ -1,35 +1,39 @@
 """How a board stands, for `microdps status`, which runs this after it has interrupted the
-program."""
+program. Each section loads what it needs, and lets it go: a board's memory is small."""
 
 import sys
 
-from microdps import certificate, memory, program, rollover, state
 from microdps.errors import Error
-from microdps.program import config, journal
-from microdps.program.board import utc
+from microdps.program.cycle import STATE, let_go
+
+_HERE = "program.status "
 
 
 def show():
     """Print firmware, clock, memory, configuration, assignment, certificate, and last errors."""
     machine = getattr(sys.implementation, "_machine", sys.platform)
     print("firmware: %s on %s" % (sys.version.split("; ")[-1], machine))
-    print("clock: %s UTC" % utc())
-    for section in (_memory, _assignment, _certificate, _errors):
+    for section in (memory, assignment, certificate, errors):
         try:
             section()
         except Error as error:  # the other sections are shown
             print("error:", error)
+        let_go(_HERE)
 
 
 def reset():
     """Forget the assignment and the last errors: the next start registers anew."""
-    state.forget("state.json")
+    from microdps import state
+
+    state.forget(STATE)
     state.forget("errors.json")
     print("forgotten: the assignment and the last errors")
 
 
-def _memory():
-    last = program.last
+def memory():
+    from microdps import memory
+    from microdps.program import last
+
     size = last.get("size") or memory.heap_size()
     held = last.get("held") or memory.held()
     if size:
@@ -41,37 +45,53 @@ def _memory():
         print("IDF heap: %d bytes free, largest block %d, least ever free %d" % idf)
 
 
-def _owner() -> str:
-    settings = config.load("config.json")
-    return state.owner(settings["host"], settings["id_scope"], settings["registration_id"])
+def known():
+    """The device, as the state file names it, and what that file holds. Raises Error."""
+    from microdps.program.config import load
 
+    settings = load()
+    let_go(_HERE)
+    from microdps import state
 
-def _kept() -> dict:
-    try:
-        return state.load("state.json", _owner())
-    except Error:  # the section of the assignment says so
-        return {}
-
-
-def _assignment():
-    owner = _owner()
+    owner = state.owner(settings["host"], settings["id_scope"], settings["registration_id"])
     print("device:", owner)
-    kept = state.load("state.json", owner)
+    return state.load(STATE, owner)
+
+
+def assignment():
+    kept = known()
     if "hub" in kept:
         print("assigned to %s as %s" % (kept["hub"], kept["device_id"]))
     else:
         print("assigned: not yet")
 
 
-def _certificate():
-    slot = "b" if _kept().get("slot") == "b" else "a"
+def certificate():
+    from microdps import certificate, rollover
+
+    slot = used_slot()
     identity = rollover.load(slot)
-    moment = certificate.validity(next(identity.certs("cert")), identity.name("cert"))[1]
-    days = certificate.days_left(moment)
-    print("certificate: until %s UTC, %d days, in slot %s" % (moment, days, slot))
+    for cert in identity.certs("cert"):
+        moment = certificate.validity(cert, identity.name("cert"))[1]
+        days = certificate.days_left(moment)
+        print("certificate: until %s UTC, %d days, in slot %s" % (moment, days, slot))
+        break
 
 
-def _errors():
+def used_slot() -> str:
+    """The slot of the identity in use; the first one if the state file cannot be read."""
+    from microdps import state
+
+    try:
+        return "b" if state.read(STATE).get("slot") == "b" else "a"
+    except Error:  # the section of the assignment says so
+        return "a"
+
+
+def errors():
+    from microdps.program import journal
+
+    print("clock: %s UTC" % journal.utc())
     entries = journal.load("errors.json")
     print("errors: %d" % len(entries))
     for entry in entries:

@@ -28,8 +28,7 @@ def report(cycle, error):
 
         owner = state.owner(*cycle.session.owner)
         if rollover.failed(cycle.choice, error, STATE, owner):
-            board.given_up = cycle.choice["mark"]
-            cycle.ended = True
+            cycle.ended = "the old certificate goes on"
     if isinstance(error, Error):
         if not PRESENT and not trial:
             cycle.save_errors(True)

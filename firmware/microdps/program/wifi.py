@@ -7,7 +7,7 @@ import ntptime
 from micropython import const
 
 from microdps.errors import LinkError
-from microdps.program.board import utc
+from microdps.program.journal import utc
 
 # An access point that is near is joined within 5 s; DHCP can take some seconds more.
 _JOIN_MS = const(20_000)

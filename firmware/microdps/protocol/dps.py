@@ -78,6 +78,7 @@ def register(
             from microdps.protocol.service_error import too_late
 
             raise too_late(connection, status, host)
+        connection.tidy()
         yield "sleep", wait
         method = "GET"
         body = None

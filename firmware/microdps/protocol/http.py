@@ -12,10 +12,9 @@ FIELDS = b"Content-Type: application/json\r\nContent-Encoding: utf-8\r\n"
 class Connection:
     """The buffer for requests and their responses, one at a time, and the last response.
 
-    size    bytes of the buffer: a request of up to that size is one write, and a response, with
-            its framing and the interim ones before it, must fit it
+    buf     bytearray, the buffer: a request of up to its size is one write, and a response, with
+            its framing and the interim ones before it, must fit it; or its size in bytes
     log     None, or a function that is handed a line of text for each answer
-    buf     the buffer, if it is another's as well
 
     After request(), until the next: status (int), retry_s (Retry-After in seconds, 0 if there is
     none), keep (may the connection be kept?), and where in the buffer the head and the body lie:
@@ -28,8 +27,8 @@ class Connection:
     target: tuple | None = None  # of the request that start, its head, was made for
     usual: list = []  # noqa: RUF012  replaced, never changed
 
-    def __init__(self, size: int = 4096, log=None, buf=None):
-        self.buf = buf or bytearray(size)
+    def __init__(self, buf=4096, log=None):
+        self.buf = bytearray(buf) if isinstance(buf, int) else buf
         self.view = memoryview(self.buf)
         self.log = log
 
@@ -59,17 +58,14 @@ class Connection:
             if self.status not in (307, 308):
                 return
             self.tidy()
-            host, path = self.redirect(host, hops)
+            from microdps.protocol.redirect import redirect
+
+            host, path = redirect(self, host, hops)
+            del redirect
             hops += 1
 
     def tidy(self):
         """Called when modules are not needed any longer. microdps.session puts its own here."""
-
-    def redirect(self, host: str, hops: int):
-        """Where the response leads, as microdps.protocol.redirect says."""
-        from microdps.protocol.redirect import redirect
-
-        return redirect(self, host, hops)
 
     def exchange(self, method, host: str, path: str, fields: bytes, body, timeout_ms):
         """Flow: send a request and read its response → is it to be sent again, because the server
@@ -80,6 +76,8 @@ class Connection:
         """
         n, rest = self.write(method, host, path, fields, body)
         kept = yield "open", (host, timeout_ms)
+        if not kept:
+            self.tidy()
         have = 0
         written = False
         try:
@@ -132,8 +130,8 @@ class Connection:
         return n, body
 
     # The fast path. A hub's usual 204 differs from the one before in its request ID and its date
-    # alone. microdps.protocol.response remembers the rest, and then there is nothing to read: without this
-    # method only the speed would differ.
+    # alone. microdps.protocol.response remembers the rest, and then there is nothing to read:
+    # without this method only the speed would differ.
 
     def take_usual(self, have: int) -> bool:
         """Take the response, if it is the 204 that is known → is it?"""

@@ -15,19 +15,15 @@ def path(device_id: str) -> str:
 
 
 def send(connection, hub: str, path: str, body, timeout_ms: int, fields: bytes = b""):
-    """Flow: send one message.
+    """Flow: send one message. It has been accepted if the status is 200, 201 or 204 then; if not,
+    microdps.protocol.service_error.failure() tells why.
 
     hub     host name of the assigned hub, with a port only in a simulation
     path    path() of the device ID that DPS assigned
     body    bytes-like, JSON
     fields  header lines for the message's properties (microdps.protocol.properties)
 
-    Raises ServiceError if the hub has not accepted it; ProtocolError, LinkError.
+    Raises ProtocolError, LinkError.
     """
     fields = FIELDS + fields if fields else FIELDS
-    yield from connection.request("POST", hub, path, fields, body, timeout_ms)
-    if connection.status not in (200, 201, 204):
-        connection.tidy()
-        from microdps.protocol.service_error import failure
-
-        raise failure(connection, hub)
+    return connection.request("POST", hub, path, fields, body, timeout_ms)

@@ -38,7 +38,7 @@ def address(hub: str) -> str:
 
 
 def topic(device_id: str, bag: str) -> bytes:
-    """Where a device publishes a message, with its properties (microdps.protocol.properties.bag)."""
+    """Where a device publishes a message, with its properties (see properties.bag)."""
     return ("devices/%s/messages/events/%s" % (device_id, bag)).encode()
 
 
