@@ -4,7 +4,7 @@ puts the program in use on the path.
 `microdps deploy` puts programs into the slots /program/a and /program/b. /program/use names the
 one in use, "a"; or, while that has sent no message yet, "b3a": slot b, the starts it has left
 (main.py counts them), and where to go back to, "." for a program that lies in no slot. Without
-these files, and on any doubt, what is on the path runs.
+these files, and on any doubt, the program on the path runs.
 """
 
 import os
@@ -50,3 +50,4 @@ except OSError:  # no slots
     pass
 except Exception as error:
     print("error: boot.py: %r" % error)
+del choose  # what is defined here stays in memory while the program runs

@@ -29,6 +29,8 @@ class Board:
     filesystem    offset of the file system
     size_to_1_25  size of the file system up to MicroPython 1.25
     led           GPIO number of its LED; None if the program cannot drive one
+    gc_heap       size in bytes of MicroPython's heap at the start
+    psram         whether the official image uses PSRAM, so that there is enough memory
     rsa_ms        RSA key size in bits → the longest time that one operation takes, where known
     """
 
@@ -45,6 +47,8 @@ class Board:
     block_size: int
     size_to_1_25: int
     led: int | None
+    gc_heap: int
+    psram: bool
     rsa_ms: dict[int, int]
     notes: list[str]
 
@@ -111,6 +115,8 @@ def load(name: str) -> Board:
         block_size=data["filesystem"]["block_size"],
         size_to_1_25=data["filesystem"]["size_to_1_25"],
         led=data.get("led"),
+        gc_heap=data["memory"]["gc_heap"],
+        psram=data["memory"]["psram"],
         rsa_ms={int(bits): ms for bits, ms in data.get("rsa_ms", {}).items()},
         notes=data["notes"],
     )

@@ -21,17 +21,7 @@ SUFFIXES = (".py", ".js", ".mjs")
 REASON = re.compile(r"^\s*(?:#|//) long (function|module): (.+)")
 
 # Longer than the limits, and to be split. Each entry must still be needed.
-TEMPORARY = {
-    "firmware/microdps/device.py:Session.send",
-    "firmware/microdps/dps.py:register",
-    "firmware/microdps/http.py:Connection._take",
-    "firmware/microdps/http.py:Connection.request",
-    "firmware/microdps/link.py:Link.run",
-    "firmware/microdps/mqtt.py:Mqtt.send",
-    "firmware/microdps/program.py:main",
-    "tests/unit/test_device.py",
-    "tests/unit/test_http.py",
-}
+TEMPORARY: set[str] = set()
 
 # Words before a parenthesis that begin a statement of JavaScript, and not a function.
 STATEMENTS = {"if", "for", "while", "switch", "catch", "with"}

@@ -16,14 +16,15 @@ def board(tmp_path):
         yield running
 
 
-def device_modules() -> set[str]:
-    paths = (FIRMWARE / "microdps").glob("*.py")
-    return {f"microdps/{path.name}" for path in paths if path.stem != "cpython"}
+def device_files() -> set[str]:
+    """The files of the package, without those that only computers need."""
+    found = {path.relative_to(FIRMWARE).as_posix() for path in (FIRMWARE / "microdps").rglob("*")}
+    return {n for n in found if n.endswith((".py", ".txt")) and not n.endswith("/cpython.py")}
 
 
 def test_package_json_lists_every_file_and_the_version():
     package = json.loads((FIRMWARE / "package.json").read_text())
-    assert {target for target, _ in package["urls"]} == device_modules()
+    assert {target for target, _ in package["urls"]} == device_files()
     assert all(target == source for target, source in package["urls"])
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     assert package["version"] == project["version"]
@@ -53,7 +54,7 @@ def test_manifest_freezes_every_module():
             "package": package,
         },
     )
-    assert included == device_modules()
+    assert included == {name for name in device_files() if name.endswith(".py")}
     assert all((FIRMWARE / name).exists() for name in included)
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     assert frozen["version"] == project["version"]

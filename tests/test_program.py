@@ -1,11 +1,10 @@
 """main.py as a board runs it, with fake modules in place of the board's own."""
 
-import signal
 import time
 
 import pytest
 
-from helpers.board_folders import BoardFolder, board_for
+from helpers.board_folders import BoardFolder, board_for, interrupt
 from microdps_tools.device.program import install_program
 
 
@@ -39,6 +38,21 @@ def test_damaged_state_is_reported_once_and_replaced(board):
     assert board.requests().count("PUT") == 2
 
 
+def test_power_that_is_back_spreads_the_boards_once_before_the_first_connection(board):
+    """Whether to DPS, or to the hub with a kept assignment; and not before each attempt."""
+    install_program(board.folder, sources=True)
+    source = board.folder / "microdps" / "program" / "start.py"
+    text = source.read_text()
+    assert "_SPREAD_MS = const(60_000)" in text
+    source.write_text(text.replace("_SPREAD_MS = const(60_000)", "_SPREAD_MS = const(20)"))
+    for first in ("register: 202", "messages/events: 204"):
+        shown = board.boot(RESET_CAUSE="1")
+        assert shown.count("power is back: waiting") == 1
+        assert shown.index("power is back") < shown.index(first)
+        assert shown.count("204 in") == 3
+    assert "power is back" not in board.boot(RESET_CAUSE="3")
+
+
 def test_led_and_watchdog(board):
     board.configure(led=2, watchdog_s=60)
     shown = board.boot()
@@ -52,9 +66,8 @@ def test_led_and_watchdog(board):
 def test_led_keeps_blinking_after_the_program_has_stopped(board):
     board.configure(led=2)
     (board.folder / "identity" / "a" / "key.der").unlink()
-    shown = board.boot()
+    shown = board.until("machine: timer 0 every 300 ms")
     assert "key.der: the file is missing" in shown
-    assert "machine: timer 0 every 300 ms" in shown
     assert "machine: timer 0 stopped" not in shown
 
 
@@ -76,15 +89,15 @@ def test_error_in_app_py_is_reported_and_does_not_stop_the_program(board):
 def test_missing_wifi_is_reported_and_tried_again(board):
     board.configure(wifi={"ssid": "gone", "password": "wrong"})
     install_program(board.folder, sources=True)
-    source = board.folder / "microdps" / "board.py"
-    source.write_text(source.read_text().replace("_JOIN_MS = 20_000", "_JOIN_MS = 200"))
+    source = board.folder / "microdps" / "program" / "wifi.py"
+    source.write_text(source.read_text().replace("const(20_000)", "const(200)"))
     process = board.start()
     seen = []
     for line in process.stdout:
         seen.append(line)
         if sum("the Wi-Fi was not joined" in line for line in seen) == 2:
             break
-    process.send_signal(signal.SIGINT)
+    interrupt(process)
     rest = process.communicate(timeout=30)[0]
     assert "stopped" in rest
     (entry,) = board.errors()
@@ -116,7 +129,7 @@ def test_ctrl_c_stops_cleanly(board):
     for line in process.stdout:
         if "204 in" in line:
             break
-    process.send_signal(signal.SIGINT)
+    interrupt(process)
     start = time.monotonic()
     rest = process.communicate(timeout=30)[0]
     assert time.monotonic() - start < 5
@@ -139,7 +152,7 @@ def test_errors_are_kept_counted_and_rate_limited(board):
     for line in process.stdout:
         if "the certificate was not accepted" in line:
             break
-    process.send_signal(signal.SIGINT)
+    interrupt(process)
     process.communicate(timeout=30)
     (entry,) = board.errors()
     assert entry["code"] == 401002
@@ -150,7 +163,7 @@ def test_errors_are_kept_counted_and_rate_limited(board):
 
 def test_broken_config_stops_the_program_and_names_the_key(board):
     (board.folder / "config.json").write_text('{"id_scope": "0ne1"}')
-    assert "config.json: registration_id: this key is missing" in board.boot()
+    board.until("config.json: registration_id: this key is missing")
 
 
 def test_hub_that_asks_late_is_reported_once_and_remembered(late_simulator, tmp_path):

@@ -186,7 +186,7 @@ def test_make_targets_for_a_board_are_made_of_these_commands():
 
 
 def test_configuration_table_has_every_key():
-    from microdps.config import KEYS
+    from microdps.program.config import KEYS
 
     text = (CHECKOUT / "firmware" / "README.md").read_text()
     table = text.split("| key of config.json |")[1].split("\n\n")[0]

@@ -63,7 +63,8 @@ def test_refused_certificate_is_given_up_and_not_tried_again(board):
     board.write_slot_b(pair, [stranger.cert])
     shown = board.boot()
     assert "error: certificate in slot b given up" in shown
-    assert "done: 3 messages sent" in shown
+    assert "the old certificate goes on: the board is reset" in shown
+    assert "done: 3 messages sent" in board.boot()
     assert [entry["code"] for entry in board.errors()] == [401002]
     again = board.boot()
     assert "trying" not in again

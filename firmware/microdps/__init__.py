@@ -3,4 +3,4 @@
 import sys
 
 if sys.implementation.name != "micropython":
-    import microdps.cpython  # noqa: F401  stands in for the modules that only MicroPython has
+    import microdps.driver.cpython  # noqa: F401  stands in for the modules that only MicroPython has

@@ -10,103 +10,25 @@ wait for it.
 """
 
 import asyncio
-import select
-import sys
-from time import ticks_diff, ticks_ms
 
 from microdps import device
-from microdps.errors import LinkError
-from microdps.link import Link
-
-if sys.implementation.name == "micropython":
-    from asyncio import core, sleep_ms, wait_for_ms  # type: ignore
-
-    def _ready(stream, flags: int):
-        # What asyncio's own streams wait by; there is no public way.
-        if flags == select.POLLIN:
-            yield core._io_queue.queue_read(stream)
-        else:
-            yield core._io_queue.queue_write(stream)
-else:
-    from microdps.cpython import ready as _ready  # type: ignore
-    from microdps.cpython import sleep_async as sleep_ms  # type: ignore
-    from microdps.cpython import wait_for_ms  # type: ignore
-
-
-class AioLink(Link):
-    """Runs flows, awaiting where Link waits."""
-
-    async def run(self, flow):
-        """Run a flow to its end → what it returns. Raises what it raises; the link stays open."""
-        answer = error = None
-        try:
-            while True:
-                try:
-                    request = flow.throw(error) if error else flow.send(answer)
-                except StopIteration as stop:
-                    return stop.value
-                answer = error = None
-                what, argument = request
-                try:
-                    if what == "recv":
-                        answer = await self._recv(argument)
-                    elif what == "send":
-                        await self._send(argument)
-                    elif what == "open":
-                        answer = self._kept(argument)
-                        if not answer:
-                            for _ in self._opening():
-                                await self._until(self.raw, select.POLLOUT)
-                    elif what == "sleep":
-                        await sleep_ms(argument)
-                    elif what == "now":
-                        answer = self.now()
-                    else:
-                        self.close()
-                except (OSError, ValueError, LinkError) as failure:
-                    error = self._failed(failure)
-        except (asyncio.CancelledError, KeyboardInterrupt, MemoryError):
-            self.close()  # what is on its way is not the next flow's
-            flow.close()
-            raise
-
-    async def _send(self, buffer):
-        while buffer:
-            n = self.tls.write(buffer)
-            if n:
-                self.phase = "answer"
-                buffer = buffer[n:]
-            else:
-                await self._until(self.tls, select.POLLOUT)
-
-    async def _recv(self, buffer):
-        while True:
-            n = self.tls.readinto(buffer)
-            if n is not None:
-                return n
-            await self._until(self.raw, select.POLLIN)
-
-    async def _until(self, stream, flags: int):
-        try:
-            await wait_for_ms(_ready(stream, flags), ticks_diff(self._deadline, ticks_ms()))
-        except asyncio.TimeoutError:  # noqa: UP041  MicroPython has no other
-            raise LinkError("timeout-" + self.phase, self.where)
+from microdps.driver.aio import AioLink
 
 
 class Device(device.Device):
     """microdps.device.Device under asyncio: provision() and send() are coroutines."""
 
-    def _driver(self, *arguments):
+    def driver(self, *arguments):
         self._lock = asyncio.Lock()
         return AioLink(*arguments)
 
-    async def _run(self, flow):
+    async def run(self, flow):
         async with self._lock:
             try:
-                return await self._link.run(flow)
+                return await self.link.run(flow)
             finally:
-                self._keep()
+                self.keep()
 
     async def ping(self):
-        if self._session.mqtt:
-            await self._run(self._session.mqtt.ping(self._session))
+        if self.session.mqtt:
+            await self.run(self.session.mqtt.ping(self.session))

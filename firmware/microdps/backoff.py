@@ -1,4 +1,4 @@
-"""When to try again, and whether to register anew: the one table of it, and the flows to it.
+"""When to try again, and whether to register again: the one table of it, and its flows.
 
 | answer of | what | then |
 | --- | --- | --- |
@@ -10,12 +10,15 @@
 | hub | a link error before a byte was written | the same hub again, after back-off |
 | hub | a link error or a broken answer after that | the outcome is unknown: for the caller |
 | hub | 403002, the daily quota | wait: 1 minute, doubling to 24 hours |
-| hub | 401, 403, 404 | register anew, once; refused again: wait, as above |
+| hub | 401, 403, 404 | register again, once a day; refused again: wait, as above |
 | hub | any other status: the message is at fault | final |
-| hub | ten failures in a row | register anew |
-| hub | the first message: 401, an alert, closed | as microdps.transport says: MQTT |
+| hub | ten failures in a row | register again, as after a refusal |
+| hub | the first message: 401, an alert, closed | as microdps.late_certificate says: MQTT |
 
-What a call has no patience left to wait for, it tells its caller, and the next call waits first.
+If a wait is longer than the rest of the call's patience, the call raises the error, and the next
+call waits first. So a device costs 12 registrations a day at most, whatever a hub answers: the
+first one, one at once, and one after each of the waits from a minute up to 512. And an exchange
+fails once a minute at most on average; ten may fail before that is enforced.
 
 Sources: Azure documentation, "Best practices for large-scale device deployments with DPS", "IoT
 Hub Device reprovisioning concepts", "Manage device reconnections". The bounds of Retry-After are
@@ -27,7 +30,6 @@ import random
 from micropython import const
 
 from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
-from microdps.http import NOW
 
 # What is to be done, in the order of how much it gives up.
 AGAIN = "again"
@@ -35,7 +37,7 @@ REGISTER = "register"
 WAIT = "wait"
 FINAL = "final"
 
-# Failures in a row after which a device registers anew.
+# Failures in a row after which a device registers again.
 LIMIT = 10
 
 _FIRST_MS = const(1_000)
@@ -43,8 +45,10 @@ _MOST_MS = const(300_000)
 _DPS_LEAST_MS = const(5_000)
 _RETRY_AFTER_LEAST_S = const(1)
 _RETRY_AFTER_MOST_S = const(300)
+_SPACE_MS = const(60_000)
+_BURST_MS = const(600_000)
 _REFUSED_FIRST_MS = const(60_000)
-_REFUSED_MOST_MS = const(86_400_000)
+_DAY_MS = const(86_400_000)
 
 
 # What a hub calls its daily quota: in its newer error bodies, and in the older ones.
@@ -89,112 +93,146 @@ def dps_delay_ms(failures: int, error) -> int:
 
 def refused_ms(refusals: int) -> int:
     """How long to wait after so many refusals in a row: 1 minute, doubling to 24 hours."""
-    return min(_REFUSED_FIRST_MS << min(refusals - 1, 11), _REFUSED_MOST_MS)
+    return min(_REFUSED_FIRST_MS << min(refusals - 1, 11), _DAY_MS)
+
+
+def later(session, now: int, ms: int):
+    """The next request is due so many ms from now."""
+    session.wait_from = now
+    session.wait_ms = ms
+
+
+def left_ms(session, now: int) -> int:
+    """Milliseconds until the next request is due; 0 if it is. A clock that went back, as one that
+    wraps does, ends the wait."""
+    past = now - session.wait_from
+    return session.wait_ms - past if 0 <= past < session.wait_ms else 0
+
+
+def wait(session):
+    """Flow: wait until the next request is due."""
+    left = left_ms(session, (yield "now", None))
+    if left > 1000:
+        session.log("waiting %d s, after the last error", left // 1000)
+    if left:
+        yield "sleep", left
+    session.wait_ms = 0
 
 
 def after_dps(session, error, until):
-    """Flow: what follows an error of a registration → until when its call has patience.
+    """Flow: decide after an error of a registration → until when its call has patience.
 
     session  microdps.device.Session
-    until    what the last error of the same call gave; None before
+    until    the answer to the last error of the same call; None before
 
     Raises the error if the registration is not to be tried again now.
     """
     if not isinstance(error, (ServiceError, ProtocolError, LinkError)):
         raise error
+    now = yield "now", None
     step = dps_step(error)
     session.failures += 1
     if step != AGAIN:
-        yield from _refused(session, step == FINAL)
+        _refused(session, now, step == FINAL)
         raise error
     ms = dps_delay_ms(session.failures, error)
     if not isinstance(error, ServiceError) or error.status == 202:
         until = 0  # DPS did not ask for it: the caller is told at once
-    return (yield from _pause(session, ms, error, until))
+    return (yield from _pause(session, now, ms, error, until))
 
 
-def after_hub(session, error, until, renewed: bool):
-    """Flow: the same for a message; the session has no assignment after that if it is to register
-    anew.
+def after_hub(session, error, until, fresh: bool):
+    """Flow: the same for a message. The session has no assignment afterwards if it is to register
+    again.
 
-    renewed  has the call registered already?
+    fresh  has the call registered already?
     """
-    if session.transport == "auto" and not session.proven:
-        from microdps import transport
-
-        if session.mqtt:
-            transport.back(session)
-        elif (yield from transport.asks_late(session, error)):
-            return until
-    step = AGAIN
-    if isinstance(error, ServiceError):
-        step = hub_step(error)
-    elif isinstance(error, (LinkError, ProtocolError)):
-        _tell_apart(session, error)
-    else:
+    if not isinstance(error, (ServiceError, ProtocolError, LinkError)):
         raise error
-    if step == AGAIN:
-        session.failures += 1
-        if session.failures % LIMIT:
-            ms = delay_ms(session.failures, error)
-            return (yield from _pause(session, ms, error, until))
-        step = REGISTER
-    if step == REGISTER:
-        session.assign(None)
-        if not renewed:
-            session.log("registering anew: %s", error)
+    now = yield "now", None
+    if session.transport == "auto" and not session.proven:
+        from microdps import late_certificate
+
+        if session.by_mqtt:
+            late_certificate.back(session)
+        elif (yield from late_certificate.asks_late(session, error)):
+            _space(session, now)
             return until
-    if step != FINAL:
-        yield from _refused(session)
+    error, step = _judge(session, error)
+    if step == REGISTER:
+        session.assignment = None
+        session.changed = True
+        if not fresh and not session.renewed:
+            session.renewed = True
+            _space(session, now)
+            if isinstance(error, OutcomeUnknown):
+                raise error
+            session.log("registering again: %s", error)
+            return until
+    if step == AGAIN:
+        ms = delay_ms(session.failures, error)
+        if isinstance(error, OutcomeUnknown):
+            until = 0  # it must not be sent again
+        return (yield from _pause(session, now, ms, error, until))
+    if step == FINAL:
+        later(session, now, _space(session, now))
+    else:
+        _refused(session, now)
     raise error
 
 
-def wait(session):
-    """Flow: wait for as long as the last error asks."""
-    left = session.not_before - (yield NOW)
-    session.due = None
-    if left > 0:
-        if left > 1000:
-            session.log("waiting %d s, after the last error", left // 1000)
-        yield "sleep", left
+def _judge(session, error):
+    """The error that the caller gets for an error of the hub, and the next step."""
+    if isinstance(error, ServiceError):
+        step = hub_step(error)
+    else:
+        step = AGAIN
+        error = _outcome(session, error)
+    if step == AGAIN:
+        session.failures += 1
+        if session.failures % LIMIT == 0:  # the hub is doubted
+            step = REGISTER
+            session.proven = session.proven and not isinstance(error, OutcomeUnknown)
+    return error, step
 
 
-def _tell_apart(session, error):
-    """Raise what a broken exchange with the hub means for the caller, if it means more.
+def _outcome(session, error):
+    """The error that a broken exchange with the hub is for the caller.
 
-    A hub that breaks off after its first request was written, while DPS has accepted the same
-    certificate, wanted it late: by TLS renegotiation, which stock MicroPython refuses.
+    If a hub breaks off after its first request was written, while DPS has accepted the same
+    certificate, it wanted that late: by TLS renegotiation, which stock MicroPython refuses.
     """
     code, where = error.args
     if isinstance(error, LinkError):
         if not error.written:
-            return
-        late = session.transport == "https" and not session.proven
-        if late and code in ("alert", "closed"):
-            raise LinkError("late-certificate", where)
-    session.failures += 1
-    if session.failures % LIMIT == 0:  # the next call registers anew, and doubts the hub
-        session.assign(None)
-        session.proven = False
-    raise OutcomeUnknown(code, where)
+            return error
+        if session.transport == "https" and not session.proven and code in ("alert", "closed"):
+            return LinkError("late-certificate", where)
+    return OutcomeUnknown(code, where)
 
 
-def _refused(session, final: bool = False):
-    """Flow: let the next call wait, longer with each refusal in a row; a day after a final."""
+def _refused(session, now: int, final: bool = False):
+    """Let the next call wait, longer with each refusal; a day after a final one."""
     session.refusals += 12 if final else 1
-    session.not_before = (yield NOW) + refused_ms(session.refusals)
-    session.due = wait
+    session.good_ms = None
+    session.changed = True
+    later(session, now, max(_space(session, now), refused_ms(session.refusals)))
 
 
-def _pause(session, ms: int, error, until):
+def _space(session, now: int) -> int:
+    """An exchange has failed → ms to wait, so that they fail once a minute at most on average."""
+    session.debt_ms = max(session.debt_ms, now) + _SPACE_MS
+    return max(0, session.debt_ms - now - _BURST_MS)
+
+
+def _pause(session, now: int, ms: int, error, until):
     """Flow: wait before trying again → until when the call has patience. Raises the error if the
     wait is longer: then it is the next call that waits."""
-    now = yield NOW
+    ms = max(ms, _space(session, now))
     if until is None:
         until = now + session.patience_ms
     if now + ms > until:
-        session.not_before = now + ms
-        session.due = wait
+        later(session, now, ms)
         raise error
     session.log("again in %d s: %s", ms // 1000, error)
     yield "sleep", ms

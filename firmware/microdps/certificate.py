@@ -15,9 +15,6 @@ _INTEGER = const(0x02)
 _UTC_TIME = const(0x17)
 _GENERALIZED_TIME = const(0x18)
 
-# From so many days ahead on, messages say that the certificate expires.
-WARN_DAYS = const(30)
-
 
 def validity(cert: bytes, name: str):
     """When a certificate's validity begins and ends, in UTC → two of "YYYY-MM-DD HH:MM:SS".
@@ -49,18 +46,23 @@ def _time(cert: bytes, at: int, name: str):
     return "%s-%s-%s %s:%s:%s" % (d[:4], d[4:6], d[6:8], d[8:10], d[10:12], d[12:]), end
 
 
+def seconds(moment: str) -> int:
+    """A moment as validity() gives it → seconds, as time.time() counts them."""
+    days = _day(int(moment[:4]), int(moment[5:7]), int(moment[8:10])) - _day(*time.gmtime(0)[:3])
+    return ((days * 24 + int(moment[11:13])) * 60 + int(moment[14:16])) * 60 + int(moment[17:])
+
+
 def days_left(moment: str) -> int:
     """Whole days from today to a moment as validity() gives it; negative if it has passed."""
     today = time.gmtime()
     return _day(int(moment[:4]), int(moment[5:7]), int(moment[8:10])) - _day(*today[:3])
 
 
-def warning(moment: str):
-    """What to say of a certificate that expires at a moment: None until 30 days before."""
-    days = days_left(moment)
-    if days > WARN_DAYS:
-        return None
-    return ("expires %s" if days >= 0 else "expired %s") % moment[:10]
+def warning(expiry_s: int) -> str:
+    """The property of a message that says when the certificate expires, as time.time() counts."""
+    text = "expires" if expiry_s > time.time() else "expired"
+    year, month, day = time.gmtime(expiry_s)[:3]
+    return "%s %d-%02d-%02d" % (text, year, month, day)
 
 
 def _day(year: int, month: int, day: int) -> int:

@@ -1,8 +1,9 @@
 """The HTTP client on its own: one request at a time, over TLS with the device's certificate."""
 
-from microdps.http import Connection
-from microdps.link import Link
-from microdps.url import header, split_url, visible
+from microdps.driver.link import Link
+from microdps.protocol.answer import header
+from microdps.protocol.http import Connection
+from microdps.protocol.redirect import split_url, visible
 
 
 def _fields(headers) -> bytes:
@@ -17,6 +18,11 @@ def _fields(headers) -> bytes:
 
 class Response(Connection):
     """What came last on a connection: status, body (bytes-like) and header(name)."""
+
+    @property
+    def body(self):
+        """The response's body, a memoryview of the buffer."""
+        return self.view[self.head_end : self.end]
 
     def header(self, name: str):
         """Value of the first header of that name, in any case → bytes, or None."""

@@ -1,4 +1,5 @@
-"""The errors of the device package, all below Error; microdps.config and microdps.state have more.
+"""The errors of the device package, all below Error. microdps.program.config and microdps.state
+have one more each.
 
 args = (code, where). A code is one word, or Azure's six-digit errorCode; where is a file, a key
 or `host:port`, with the peer's own words after it where there are any. str(error) is a sentence

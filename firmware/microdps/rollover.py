@@ -1,19 +1,20 @@
 """The device's two identities: slot a, and slot b for the certificate that follows the first.
 
-A newer identity in the other slot is tried when the program starts. Once DPS and the hub have
-accepted it, the state file names its slot: one file replaced is the switch. If it is refused, that
-is reported, the old one goes on, and the same certificate is not tried again. Until the switch a
-power cut changes nothing: the next start tries again.
+A newer identity in the other slot is tried once its certificate is valid. When DPS and the hub
+have accepted it, the state file names its slot: one file replaced is the switch. If it is
+refused, that is reported, the old one goes on, and the same certificate is not tried again.
+Until the switch a power cut changes nothing: the next start tries again.
 
 A slot is the folder identity/a or identity/b, or the namespace microdps or microdps_b of the
-non-volatile storage.
+non-volatile storage. Loaded for the start, and while an identity is on trial.
 """
 
 import binascii
+import time
 
 from micropython import const
 
-from microdps import backoff, certificate, state
+from microdps import certificate
 from microdps.errors import IdentityError, LinkError, ServiceError
 from microdps.identity import Identity
 
@@ -40,104 +41,102 @@ def load(slot: str) -> Identity:
         raise missing if error.args[0] == "missing" else error
 
 
-class Slots:
-    """The device, with the identity to use, and whether that is on trial.
+def look(slot: str) -> dict:
+    """What the identity of a slot is → a dict, which holds no module in memory:
 
-    path   of the state file
-    owner  as microdps.state.owner() gives it
-    make   a function that is handed an identity and a path or None for the state, and returns a
-           microdps.device.Device
-    say    a function that is handed a line of text
+    slot    "a" or "b": where it lies
+    valid   when its certificate becomes valid, as time.time() counts
+    expiry  when its certificate expires
+    mark    tells its certificate from others
+    trial   is it newer than the one in use, and to be tried?
+    begin   when the newer certificate in the other slot becomes valid, which is then to be tried;
+            None if there is none
+    failed  how often it has failed while on trial
 
-    device  with the identity in use
-    slot    "a" or "b": where that identity lies
-    expiry  the last moment of its certificate, as certificate.validity() gives it
-    trial   is it on trial?
+    Raises IdentityError.
+    """
+    identity = load(slot)
+    cert, name = next(identity.certs("cert")), identity.name("cert")
+    valid, expiry = [certificate.seconds(m) for m in certificate.validity(cert, name)]
+    mark = binascii.crc32(cert) & 0xFFFFFFFF
+    return {
+        "slot": slot,
+        "valid": valid,
+        "expiry": expiry,
+        "mark": mark,
+        "trial": False,
+        "begin": None,
+        "failed": 0,
+    }
+
+
+def choose(kept: dict, say) -> dict:
+    """Choose between the two slots → the one to use, as look() describes it.
+
+    kept  what the state file holds
+    say   a function that is handed a line of text
 
     Raises IdentityError if neither slot holds an identity that can be used.
     """
-
-    def __init__(self, path: str, owner: str, make, say):
-        self._path = path
-        self._make = make
-        self._say = say
-        self._failures = 0
-        self.trial = False
+    first, second = ("b", "a") if kept.get("slot") == "b" else ("a", "b")
+    try:
+        used = look(first)
+    except IdentityError as error:
         try:
-            kept = state.load(path, owner)
-        except state.StateError:  # the device reports it
-            kept = {}
-        first, second = ("b", "a") if kept.get("slot") == "b" else ("a", "b")
-        try:
-            begin = self._use(first)
-        except IdentityError as error:
-            try:
-                self._use(second)
-            except IdentityError:
-                raise error
+            used = look(second)
+        except IdentityError:
+            raise error
+        say("error: %s" % error)
+        return used
+    try:
+        other = look(second)
+    except IdentityError as error:
+        if error.args[0] != "missing":
             say("error: %s" % error)
-            self.device = make(self._identity, path)
-            return
-        self._old = first
-        try:
-            if self._use(second) > begin and self._mark() != kept.get("refused"):
-                say("certificate: trying the newer one in slot " + second)
-                # Without the state file: what the old one has must not be lost.
-                self.device = make(self._identity, None)
-                self.trial = True
-                return
-        except IdentityError as error:
-            if error.args[0] != "missing":
-                say("error: %s" % error)
-        self._use(first)
-        self.device = make(self._identity, path)
+        return used
+    if other["valid"] <= used["valid"] or other["mark"] in (
+        kept.get("refused"),
+        kept.get("passed"),
+    ):
+        return used
+    if other["valid"] > time.time():
+        used["begin"] = other["valid"]
+        return used
+    say("certificate: trying the newer one in slot " + second)
+    other["trial"] = True
+    return other
 
-    def _use(self, slot: str) -> str:
-        """Take the identity of a slot → the moment from which its certificate is valid."""
-        identity = load(slot)
-        begin, self.expiry = certificate.validity(identity.certs("cert")[0], identity.name("cert"))
-        self.slot = slot
-        self._identity = identity
-        return begin
 
-    def _mark(self) -> int:
-        """What tells the certificate in use from others."""
-        return binascii.crc32(self._identity.certs("cert")[0]) & 0xFFFFFFFF
+def accepted(session, choice: dict, path: str):
+    """The hub has accepted a message with the identity on trial: keep it, and the session's state
+    with it."""
+    from microdps.state import keep
 
-    def _adopt(self, kept: dict):
-        """Keep the device's state in the file from now on, and what else is to be kept with it."""
-        session = self.device._session
-        session.kept.update(kept)
-        session.changed = True
-        self.device._state = self._path
-        self.device._keep()
+    choice["trial"] = False
+    session.kept.update({"slot": choice["slot"], "refused": None})
+    keep(path, session)
+    print("certificate: the one in slot %s is in use now" % choice["slot"])
 
-    def accepted(self):
-        """The hub has accepted a message."""
-        if self.trial:
-            self.trial = False
-            self._adopt({"slot": self.slot, "refused": None})
-            self._say("certificate: the one in slot %s is in use now" % self.slot)
 
-    def failed(self, error):
-        """A message was not accepted. An identity on trial is given up for the old one if it was
-        refused, if the peer ended the handshake, or after some failures of another kind."""
-        if not self.trial:
-            return
-        refused = (
-            isinstance(error, ServiceError)
-            and error.status in (200, 400, 401, 403, 404)
-            and error.error_code not in backoff.QUOTA
-        )
-        broken = isinstance(error, LinkError) and error.args[0] in ("handshake", "alert")
-        self._failures += 1
-        if not refused and not broken and self._failures < _PATIENCE:
-            return
-        self._say("error: certificate in slot %s given up: %s" % (self.slot, error))
-        mark = self._mark()
-        self.trial = False
-        self.device.close()
-        self._use(self._old)
-        self.device = self._make(self._identity, self._path)
-        if refused:
-            self._adopt({"refused": mark})
+def failed(choice, error, path: str, owner: str) -> bool:
+    """A message was not accepted → is the identity on trial given up for the old one? It is if it
+    was refused, if the peer ended the handshake, or after some failures of another kind. The state
+    file remembers it: "refused" is not tried again, "passed" after the next power cut.
+    """
+    from microdps import state
+    from microdps.backoff import QUOTA
+
+    refused = (
+        isinstance(error, ServiceError)
+        and error.status in (200, 400, 401, 403, 404)
+        and error.error_code not in QUOTA
+    )
+    broken = isinstance(error, LinkError) and error.args[0] in ("handshake", "alert")
+    choice["failed"] += 1
+    if not refused and not broken and choice["failed"] < _PATIENCE:
+        return False
+    print("error: certificate in slot %s given up: %s" % (choice["slot"], error))
+    kept = state.known(path, owner)
+    kept["refused" if refused else "passed"] = choice["mark"]
+    state.save(path, owner, kept)
+    return True

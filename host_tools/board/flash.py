@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives import hashes
 from rich.console import Console
 from rich.progress import Progress
 
-from microdps import config as device_config
 from microdps.errors import Error
 from microdps.identity import Identity
+from microdps.program import config as device_config
 
 from .. import ToolError
 from ..boards import Board
@@ -51,7 +51,7 @@ class Device:
         nvs = image.nvs_image(image.device_blobs(folder), board.nvs_size)
         try:
             name = device_config.load(str(folder / "config.json"))["registration_id"]
-            leaf = Identity.from_files(str(slot_folder(folder, image.SLOT))).certs("cert")[0]
+            leaf = next(Identity.from_files(str(slot_folder(folder, image.SLOT))).certs("cert"))
             thumbprint = x509.load_der_x509_certificate(leaf).fingerprint(hashes.SHA1()).hex()  # noqa: S303
         except (Error, ValueError) as error:
             raise ToolError(f"{folder}: {error}") from error

@@ -7,9 +7,9 @@ The same input always gives the same bytes.
 import io
 from pathlib import Path
 
-from microdps import config as device_config
 from microdps.errors import Error
 from microdps.identity import Identity
+from microdps.program import config as device_config
 from microdps.rollover import NAMESPACES
 
 from .. import FIRMWARE, ToolError

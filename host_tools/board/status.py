@@ -12,12 +12,21 @@ from .. import ToolError, interpreter
 TIMEOUT_S = 60
 
 # So that the interpreter finds the program in the folder.
-FOLDER_ON_PATH = "import sys; sys.path.insert(0, ''); "
+FOLDER_ON_PATH = "import sys; sys.path.insert(0, '')\n"
+
+# The program of an older version has the module elsewhere.
+CODE = """\
+try:
+    from microdps.program import status
+except ImportError:
+    from microdps import status
+status.{function}()
+"""
 
 
 def call_on_board(target: str, function: str) -> str:
-    """Call a function of microdps.status on a board → its output. Raises ToolError."""
-    code = f"from microdps import status; status.{function}()"
+    """Call a function of microdps.program.status on a board → its output. Raises ToolError."""
+    code = CODE.format(function=function)
     if Path(target).is_dir():
         command = [*interpreter.find().command, "-c", FOLDER_ON_PATH + code]
         folder: Path | None = Path(target)

@@ -1,5 +1,6 @@
 """Read certificates from files, and find out what a certificate says."""
 
+import io
 from pathlib import Path
 
 from cryptography import x509
@@ -23,7 +24,8 @@ def load_certs(path: Path) -> list[x509.Certificate]:
         data = path.read_bytes()
         if b"-----BEGIN" in data:
             return x509.load_pem_x509_certificates(data)
-        return [x509.load_der_x509_certificate(cert) for cert in split(data, str(path))]
+        certs = split(io.BytesIO(data), str(path))
+        return [x509.load_der_x509_certificate(cert) for cert in certs]
     except (OSError, ValueError, IdentityError) as error:
         raise ToolError(f"cannot read a certificate from {path}: {error}") from error
 

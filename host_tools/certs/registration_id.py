@@ -1,6 +1,6 @@
 """The rule for registration IDs, which are the common names of device certificates."""
 
-from microdps.config import valid_registration_id
+from microdps.program.config import valid_registration_id
 
 from .. import ToolError
 

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from microdps.config import TRANSPORTS
+from microdps.program.config import TRANSPORTS
 
 from .. import ToolError
 from .demo import demo

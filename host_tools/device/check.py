@@ -12,19 +12,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from microdps import config
-from microdps.certificate import WARN_DAYS
 from microdps.errors import Error
 from microdps.identity import Identity
+from microdps.program import config
 
-from .. import boards
+from .. import ToolError, boards
 from ..certs.reading import allows_client_auth, common_name, load_certs, signed_by
 from ..certs.slots import slot_folder
+from . import app_memory
 from .roots import AZURE_ROOTS
 
 AZURE_HOST = ".azure-devices-provisioning.net"
 
-EXPIRES_SOON = datetime.timedelta(days=WARN_DAYS)
+EXPIRES_SOON = datetime.timedelta(days=30)  # as microdps.program.cycle
 
 
 @dataclass
@@ -71,6 +71,8 @@ def check(
     if board and settings and not settings["wifi"]:
         text = "config.json has no wifi, so a board cannot join a network: give --wifi-ssid"
         findings.append(Finding(True, text))
+    if board:
+        findings += _memory(folder, board)
     findings += _dates(chain)
     findings += _issuers(chain, enrolled)
     findings += _roots(roots, settings.get("host"))
@@ -115,6 +117,22 @@ def _key(leaf: x509.Certificate, board: boards.Board | None) -> Iterator[Finding
         "secp384r1",
     ):
         yield Finding(True, "the key is neither RSA nor EC P-256 or P-384: make another key")
+
+
+def _memory(folder: Path, board: boards.Board) -> Iterator[Finding]:
+    try:
+        size = app_memory.code_size(folder)
+    except ToolError as error:
+        yield Finding(True, str(error))
+        return
+    left = board.gc_heap - app_memory.TAKEN
+    if size > left and not board.psram:
+        yield Finding(
+            False,
+            f"app.py and the modules beside it need about {size // 1024 + 1} KB of memory, and"
+            f" {board.name} has {left // 1024} KB for them: the board may lack memory for TLS;"
+            " make them smaller, or watch 'microdps status'",
+        )
 
 
 def _dates(chain: list[x509.Certificate]) -> Iterator[Finding]:

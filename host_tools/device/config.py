@@ -12,9 +12,9 @@ from pathlib import Path
 
 from cryptography import x509
 
-from microdps import config as device_config
 from microdps.errors import Error, IdentityError
 from microdps.identity import Identity
+from microdps.program import config as device_config
 
 from .. import ToolError
 from ..certs.slots import SLOTS, slot_folder
@@ -77,8 +77,8 @@ def check_identity(folder: Path, slot: str) -> x509.Certificate:
     """The device's certificate in a slot. Raises ToolError if a device could not use the slot."""
     try:
         identity = Identity.from_files(str(slot_folder(folder, slot)))
-        leaf = _parse(identity.certs("cert"), identity.name("cert"))[0]
-        _parse(identity.certs("roots"), identity.name("roots"))
+        leaf = _parse(list(identity.certs("cert")), identity.name("cert"))[0]
+        _parse(list(identity.certs("roots")), identity.name("roots"))
     except Error as error:
         raise ToolError(f"config.json is good, but the identity is not: {error}") from error
     return leaf

@@ -1,4 +1,4 @@
-"""Explain an error code, with the device's own table (firmware/microdps/advice.py)."""
+"""Explain an error code, with the device's own table (firmware/microdps/advice.txt)."""
 
 from microdps import advice
 
@@ -11,8 +11,9 @@ def explain(code: str) -> str:
     code  a word that the device printed, or Azure's number
     """
     key: str | int = int(code) if code.isdigit() else code
-    if key not in advice.TABLE and not (isinstance(key, int) and 100 <= key <= 999_999):
-        known = ", ".join(str(known) for known in advice.TABLE)
+    codes = [line[0] for line in advice.lines()]
+    if code not in codes and not (isinstance(key, int) and 100 <= key <= 999_999):
+        known = ", ".join(codes)
         raise ToolError(f"there is no error code {code!r}: use one of {known}")
     happened, check = advice.lookup(key)
     return f"{code}: {happened}.\nCheck {check}."

@@ -17,12 +17,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 from OpenSSL import SSL
 
-from microdps import config, hub, mqtt
 from microdps.device import Device
+from microdps.driver.link import Link
 from microdps.errors import Error
-from microdps.http import Connection, split_host
 from microdps.identity import Identity
-from microdps.link import Link
+from microdps.program import config
+from microdps.protocol import hub, mqtt
+from microdps.protocol.http import Connection
+from microdps.protocol.url import split_host
 
 from .. import ToolError
 from ..certs.slots import slot_folder

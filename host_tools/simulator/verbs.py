@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from microdps.http import split_host
+from microdps.protocol.url import split_host
 
 from .faults import KINDS, OPTIONS, SERVICES, parse
 from .run import simulate

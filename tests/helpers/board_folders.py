@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
+import time
+from pathlib import Path
 
 from microdps_tools import CHECKOUT, interpreter
 from microdps_tools.certs.making import CertAndKey
@@ -12,6 +15,20 @@ from microdps_tools.device.program import install_program
 
 FAKE_MODULES = CHECKOUT / "host_tools" / "virtual_board" / "fake_modules"
 HEAP = "192k"  # larger than usual, because the interpreter compiles main.py and app.py
+TIMEOUT_S = 60
+
+
+def interrupt(process: subprocess.Popen) -> None:
+    """Press Ctrl-C while MicroPython waits. In the middle of its collector, a signal would find
+    the heap locked; on a board, Ctrl-C comes between two instructions."""
+    deadline = time.monotonic() + TIMEOUT_S
+    waiting = 0
+    while waiting < 5:
+        state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        waiting = waiting + 1 if state == "S" else 0
+        assert time.monotonic() < deadline, "the program does not wait for anything"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
 
 
 class BoardFolder:
@@ -36,20 +53,35 @@ class BoardFolder:
     def configure(self, **changes):
         write_config(self.folder, changes)
 
-    def start(self):
+    def start(self, **environment):
         return subprocess.Popen(
             [*interpreter.micropython(HEAP).command, "main.py"],
             cwd=self.folder,
-            env={**os.environ, "MICROPYPATH": f"{FAKE_MODULES}:.frozen"},
+            env={**os.environ, "MICROPYPATH": f"{FAKE_MODULES}:.frozen", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def boot(self) -> str:
+    def boot(self, **environment) -> str:
         """Run the program to its end → its output."""
+        with self.start(**environment) as process:
+            return process.communicate(timeout=TIMEOUT_S)[0]
+
+    def until(self, text: str) -> str:
+        """Run until a line has a text, then press Ctrl-C → the output up to that line."""
         with self.start() as process:
-            return process.communicate(timeout=60)[0]
+            seen = ""
+            for line in process.stdout:
+                seen += line
+                if text in line:
+                    break
+            else:
+                raise AssertionError(seen)
+            interrupt(process)
+            rest = process.communicate(timeout=TIMEOUT_S)[0]
+            assert "stopped\n" in rest, rest
+        return seen
 
     def requests(self) -> list[str]:
         """The methods of all requests of this board."""

@@ -9,11 +9,11 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 
+from microdps.driver.link import Link
 from microdps.errors import Error
-from microdps.http import Connection
 from microdps.identity import Identity
-from microdps.link import Link
-from microdps.mqtt import Mqtt, topic
+from microdps.protocol.http import Connection
+from microdps.protocol.mqtt import Mqtt, topic
 
 _, _, identity, hub, device_id, messages = sys.argv
 link = Link(Identity.from_files(identity))

@@ -12,8 +12,9 @@ import vfs
 
 sys.path.insert(0, sys.argv[1])
 
-from microdps import journal, state
+from microdps import state
 from microdps.errors import LinkError
+from microdps.program import journal
 
 BLOCK = 512
 BLOCKS = 64
@@ -96,14 +97,12 @@ class Journal:
     path = "/flash/errors.json"
 
     def write(self, i):
-        note = journal.Journal(self.path)
-        note.entries.clear()
-        note.note(LinkError("connect", "peer-%d" % i))
+        journal.save(self.path, [journal.entry(LinkError("connect", "peer-%d" % i))])
         return True
 
     def read(self):
         entries = journal.load(self.path)
-        return int(entries[0]["where"].split("-")[1]) if len(entries) == 1 else None
+        return int(entries[-1]["where"].split("-")[1]) if entries else None
 
 
 def main(file, saves):

@@ -1,7 +1,8 @@
 """The table of microdps.backoff, row by row, and the waits."""
 
-from microdps import backoff, service
+from microdps import backoff
 from microdps.errors import LinkError, ProtocolError
+from microdps.protocol import service_error as service
 
 DAY_MS = 24 * 60 * 60 * 1000
 

@@ -1,7 +1,9 @@
 """The validity, read from DER as RFC 5280 has it, and the days until then."""
 
+import time
+
 from harness import Random, raised
-from microdps.certificate import _day, validity, warning
+from microdps.certificate import _day, seconds, validity, warning
 from microdps.errors import IdentityError
 from test_identity import der
 
@@ -79,6 +81,15 @@ def test_days_follow_one_another():
     assert _day(2000, 3, 1) - _day(1970, 1, 1) == 11017
 
 
-def test_warning_comes_thirty_days_ahead_and_when_it_has_passed():
-    assert warning("9999-12-31 23:59:59") is None
-    assert warning("2001-01-01 00:00:00") == "expired 2001-01-01"
+def test_warning_says_when():
+    assert warning(seconds("2001-01-01 00:00:00")) == "expired 2001-01-01"
+    assert warning(int(time.time()) + 40) in [
+        "expires %d-%02d-%02d" % tuple(time.gmtime(int(time.time()) + 40 - s)[:3]) for s in (0, 1)
+    ]
+
+
+def test_seconds_are_those_of_the_clock():
+    now = time.gmtime()
+    text = "%d-%02d-%02d %02d:%02d:%02d" % tuple(now[:6])
+    assert 0 <= time.time() - seconds(text) < 3
+    assert seconds("2028-03-01 00:00:00") - seconds("2028-02-28 23:59:59") == 86401

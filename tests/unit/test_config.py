@@ -3,8 +3,8 @@
 import os
 
 from harness import raised
-from microdps import config
-from microdps.config import ConfigError
+from microdps.program import config
+from microdps.program.config import ConfigError
 from test_identity_nvs import on_a_board
 
 LEAST = {"id_scope": "0ne00111111", "registration_id": "device-01"}

@@ -3,9 +3,9 @@
 import json
 
 from harness import CLOSED, Peer, raised
-from microdps import dps
 from microdps.errors import LinkError, ProtocolError, ServiceError
-from microdps.http import Connection
+from microdps.protocol import dps
+from microdps.protocol.http import Connection
 
 HOST = "global.azure-devices-provisioning.net"
 OPERATION = "5.506603669bd3e2bf.b3602f8f-76fe-4341-9214-bb6cfb891b8a"

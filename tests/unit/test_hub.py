@@ -1,12 +1,12 @@
 """Telemetry: the request of the how-to, the body, and both error bodies of IoT Hub."""
 
 from harness import Peer, raised
-from microdps import hub
-from microdps.device import Session
-from microdps.dps import Assignment
 from microdps.errors import ProtocolError, ServiceError
-from microdps.http import Connection
-from microdps.service import failure
+from microdps.protocol import Assignment, hub
+from microdps.protocol.http import Connection
+from microdps.protocol.service_error import failure
+from microdps.provisioning import assign
+from microdps.session import Session, encode
 
 HUB = "MyExampleHub.azure-devices.net"
 ACCEPTED = (
@@ -21,14 +21,14 @@ ACCEPTED = (
 
 
 def send(peer, data, device_id="my-x509-device"):
-    peer.run(hub.send(Connection(), HUB, hub.path(device_id), data, 5000))
+    peer.run(hub.send(Connection(), HUB, hub.path(device_id), encode(data), 5000))
 
 
 def sent_by_session(peer):
     """Send through a session that tells each error at once."""
-    session = Session(Connection(), ("dps", "0ne1", "d"), 5000, "https")
+    session = Session(("dps", "0ne1", "d"), 5000, "https")
     session.patience_ms = 0
-    session.assign(Assignment(HUB, "d", "assigned", "", None), True)
+    assign(session, Assignment(HUB, "d", "assigned", "", None), True)
     peer.run(session.send(b"{}"))
 
 
@@ -62,7 +62,7 @@ def test_messages_share_a_connection():
     peer = Peer([ACCEPTED] * 10)
     connection = Connection()
     for i in range(10):
-        peer.run(hub.send(connection, HUB, hub.path("d"), {"i": i}, 5000))
+        peer.run(hub.send(connection, HUB, hub.path("d"), encode({"i": i}), 5000))
     assert len(peer.opened) == 1 and len(peer.sent) == 10
 
 

@@ -3,6 +3,7 @@
 The certificates are none: nothing here looks into one but for the key's public part.
 """
 
+import io
 import os
 
 from harness import Random, raised
@@ -71,7 +72,7 @@ def load(**parts):
     lay(**parts)
     try:
         identity = Identity.from_files(FOLDER)
-        return identity.part("key"), identity.certs("cert"), identity.certs("roots")
+        return identity.part("key"), list(identity.certs("cert")), list(identity.certs("roots"))
     finally:
         clear()
 
@@ -142,7 +143,7 @@ def test_chain_that_tls_cannot_send():
 def of(key=SEC1, cert=LEAF + ISSUER, roots=ROOT):
     """An identity of these bytes."""
     parts = {"key": key, "cert": cert, "roots": roots}
-    return Identity(lambda name, limit: parts[name], "%s")
+    return Identity(lambda name: io.BytesIO(parts[name]), "%s")
 
 
 def test_every_truncation_is_an_error():

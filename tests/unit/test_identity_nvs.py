@@ -49,7 +49,7 @@ def on_a_board(blobs, function, *arguments):
 
 def read():
     identity = Identity.from_nvs("microdps")
-    return identity.part("key"), identity.certs("cert"), identity.certs("roots")
+    return identity.part("key"), list(identity.certs("cert")), list(identity.certs("roots"))
 
 
 def load(**changed):

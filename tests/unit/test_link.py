@@ -1,6 +1,8 @@
 """What becomes of an exception of a TLS socket, on every release that has one."""
 
-from microdps.failure import link_error
+from microdps import memory
+from microdps.driver.link_error import link_error
+from microdps.errors import LinkError, OutcomeUnknown
 
 
 class Bare:
@@ -10,6 +12,9 @@ class Bare:
 
     def __init__(self, written):
         self.phase = "answer" if written else "handshake"
+
+    def close(self):
+        self.raw = self.tls = None
 
 
 def judged(error, written):
@@ -29,8 +34,47 @@ def test_codes_of_mbedtls_are_no_negated_errno():
 
 
 def test_before_a_byte_was_written_it_is_the_handshake_that_failed():
-    for code in (-30592, -29312, -29184, -104, 104, 12):
+    for code in (-30592, -29312, -29184, -104, 104):
         assert judged(OSError(code, ""), False)[0] == "handshake"
+
+
+def test_out_of_memory_is_told_as_such():
+    """ENOMEM, ENOBUFS, PSA's; and of Mbed TLS the allocation failures of SSL, X.509, PK, MD,
+    cipher, ECP, and of MPI (alone, in an RSA public or private operation) and ASN.1."""
+    for code in (12, 105, -12, 141, 16, 106, -0x7F00, -0x2880, -0x3F80, -0x5180, -0x6180, -0x4D80):
+        for written in (False, True):
+            assert judged(OSError(code, ""), written)[0] == "memory", code
+    for code in (-0x4290, -0x4310, -0x10, -0x6A, -0x28EA, -0x3F90):
+        assert judged(OSError(code, ""), False)[0] == "memory", code
+    for code in (-0x7780, -0x7200, -0x2700, -0x4280, 110, 113, 111):
+        assert judged(OSError(code, ""), False)[0] == "handshake", code
+    error = link_error(MemoryError("memory allocation failed"), Bare(True))
+    assert isinstance(error, LinkError) and error.args[0] == "memory"
+
+
+def test_flow_without_memory_does_not_know_what_became_of_its_request():
+    for written, kind in ((True, OutcomeUnknown), (False, LinkError)):
+        error = link_error(MemoryError(), Bare(written), True)
+        assert isinstance(error, kind) and error.args[0] == "memory"
+
+
+def test_refusal_while_memory_is_short_is_no_bad_certificate():
+    short = memory.short
+    try:
+        memory.short = lambda: True
+        for error in (
+            ValueError("not correctly signed"),
+            LinkError("timeout-handshake", "peer:1"),
+        ):
+            assert judged(error, False)[0] == "memory"
+        assert judged(LinkError("timeout-answer", "peer:1"), True)[0] == "timeout-answer"
+    finally:
+        memory.short = short
+
+
+def test_any_exception_of_a_network_stack_is_a_link_error():
+    for error in (TypeError("x"), IndexError(1), OverflowError(), UnicodeError("y"), OSError()):
+        assert isinstance(link_error(error, Bare(True)), LinkError), error
 
 
 def test_refused_certificate_is_a_value_error_whose_text_says_why():

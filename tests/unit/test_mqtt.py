@@ -1,12 +1,13 @@
 """MQTT from a script: packets at every split, refusals, IDs that wrap; and when to go by it."""
 
 from harness import CLOSED, Idle, Peer, Random, raised
-from microdps import properties
-from microdps.device import Session
-from microdps.dps import Assignment
 from microdps.errors import LinkError, OutcomeUnknown, ProtocolError, ServiceError
-from microdps.http import Connection, split_host
-from microdps.mqtt import KEEP_ALIVE_S, Mqtt, address, topic
+from microdps.protocol import Assignment, properties
+from microdps.protocol.http import Connection
+from microdps.protocol.mqtt import KEEP_ALIVE_S, Mqtt, address, topic
+from microdps.protocol.url import split_host
+from microdps.provisioning import assign
+from microdps.session import Session
 
 HUB = "hub.example"
 CONNACK = b"\x20\x02\x00\x00"
@@ -72,7 +73,7 @@ def test_long_message_has_a_long_length_and_is_two_writes_if_it_does_not_fit():
 def test_packet_ids_wrap_and_are_never_0():
     peer = Peer([CONNACK, puback(65535), puback(1)])
     mqtt = made()
-    mqtt._id = 65534
+    mqtt.id = 65534
     send(mqtt, peer)
     send(mqtt, peer)
     assert peer.sent[2][-4:-2] == b"\x00\x01"
@@ -147,9 +148,9 @@ def test_random_bytes_end_in_an_error_of_ours():
 
 
 def test_idle_connection_is_kept_by_a_ping_when_it_is_time():
-    session = Session(Connection(512), ("dps", "0ne1", "d"), 5000)
+    session = Session(("dps", "0ne1", "d"), 5000, buf=bytearray(512))
     peer = Peer([CONNACK, puback(1), b"\xd0\x00", CLOSED])
-    mqtt = Mqtt(session.connection)
+    mqtt = Mqtt(session)
     send(mqtt, peer)
     peer.run(mqtt.ping(session))
     assert len(peer.sent) == 2
@@ -182,8 +183,8 @@ YES = b"HTTP/1.1 204 OK\r\nContent-Length: 0\r\n\r\n"
 def auto(*connections):
     """A session with an assignment, and its peer."""
     lines = []
-    session = Session(Connection(512, lines.append), ("dps", "0ne1", "d"), 5000)
-    session.assign(Assignment(HUB, "d", "assigned", "", None))
+    session = Session(("dps", "0ne1", "d"), 5000, "auto", lines.append, bytearray(512))
+    assign(session, Assignment(HUB, "d", "assigned", "", None))
     session.lines = lines
     return session, Peer(*connections)
 
@@ -233,7 +234,7 @@ def test_port_that_is_closed_leads_back_to_https():
 def test_new_registration_tries_https_again():
     session, peer = auto([NO], [CONNACK, puback(1)], [YES])
     peer.run(session.send(b"{}"))
-    session.assign(Assignment(HUB, "d", "assigned", "", None))
+    assign(session, Assignment(HUB, "d", "assigned", "", None))
     assert session.mqtt is None and not session.proven
     peer.run(session.send(b"{}"))
     assert ports(peer) == [443, 8883, 443]
@@ -247,8 +248,8 @@ def test_proven_hub_is_not_doubted():
 
 
 def test_mqtt_by_configuration():
-    session = Session(Connection(512), ("dps", "0ne1", "d"), 5000, "mqtt")
-    session.assign(Assignment(HUB, "d", "assigned", "", None))
+    session = Session(("dps", "0ne1", "d"), 5000, "mqtt", buf=bytearray(512))
+    assign(session, Assignment(HUB, "d", "assigned", "", None))
     peer = Peer([CONNACK, puback(1), CLOSED])
     peer.run(session.send({"a": 1}, {"alert": "true"}, {"message_id": "7"}))
     for part in (b"alert=true", b"$.mid=7", b"$.ct=application%2Fjson", b"$.ce=utf-8"):

@@ -3,10 +3,10 @@
 from test_device import DPS, HUB, answer, assigned
 
 from harness import CLOSED, Peer, Random
-from microdps.device import Session
-from microdps.dps import Assignment
 from microdps.errors import Error, LinkError, OutcomeUnknown
-from microdps.http import Connection
+from microdps.protocol import Assignment
+from microdps.provisioning import assign
+from microdps.session import Session
 
 MESSAGES = 400
 
@@ -84,8 +84,8 @@ MARK = len(mark(0))
 def outcomes(transport, seed):
     """Send messages → how many were sent, unknown, and refused."""
     world = Fickle(seed)
-    session = Session(Connection(512), (DPS, "0ne1", "d"), 30_000, transport)
-    session.assign(Assignment(HUB, "d", "assigned", "", None), True)
+    session = Session((DPS, "0ne1", "d"), 30_000, transport, buf=bytearray(512))
+    assign(session, Assignment(HUB, "d", "assigned", "", None), True)
     sent = unknown = refused = 0
     for number in range(MESSAGES):
         # A hub that is doubted is told to ask late, which means the same.

@@ -1,7 +1,7 @@
 """Message properties: the names and texts of the hub's documentation, and nothing that splits."""
 
 from harness import raised
-from microdps.properties import encode
+from microdps.protocol.properties import encode
 
 
 def test_documented_headers():

@@ -5,16 +5,16 @@ import os
 
 from harness import raised
 from microdps import state
-from microdps.device import Session
-from microdps.dps import Assignment
-from microdps.http import Connection
+from microdps.protocol import Assignment
+from microdps.provisioning import assign
+from microdps.session import Session
 
 FILE = "state-under-test.json"
 OWNER = "0ne1/device-01@dps"
 
 
 def session(registration_id="device-01"):
-    return Session(Connection(64, lines.append), ("dps", "0ne1", registration_id), 1000)
+    return Session(("dps", "0ne1", registration_id), 1000, "auto", lines.append, bytearray(64))
 
 
 lines = []  # what the sessions of the running test have logged
@@ -93,8 +93,8 @@ def test_power_cut_before_the_rename_leaves_the_old_state():
 @clean
 def test_session_goes_on_where_it_was():
     before = session()
-    before.assign(
-        Assignment("hub.example:1", "Thing", "assigned", "initialAssignment", None), True
+    assign(
+        before, Assignment("hub.example:1", "Thing", "assigned", "initialAssignment", None), True
     )
     before.kept = {"slot": "b"}
     state.keep(FILE, before)

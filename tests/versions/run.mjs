@@ -12,7 +12,7 @@ function copy(FS, folder) {
   for (const name of readdirSync(join(checkout, folder))) {
     const path = join(folder, name);
     if (statSync(join(checkout, path)).isDirectory()) copy(FS, path);
-    else if (name.endsWith(".py")) FS.writeFile("/" + path, readFileSync(join(checkout, path)));
+    else if (/\.(py|txt)$/.test(name)) FS.writeFile("/" + path, readFileSync(join(checkout, path)));
   }
 }
 

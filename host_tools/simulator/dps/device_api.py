@@ -8,7 +8,7 @@ import secrets
 import time
 import uuid
 
-from microdps.config import valid_registration_id
+from microdps.program.config import valid_registration_id
 
 from ..attestation import attest
 from ..call import ApiError, Call, Response, new_etag

@@ -3,7 +3,7 @@
 Source: Azure REST reference, DPS service 2021-10-01. What it leaves open is marked as inferred.
 """
 
-from microdps.config import valid_registration_id
+from microdps.program.config import valid_registration_id
 
 from ..call import ApiError, Call, Response, new_etag
 from ..http_service import HttpService

@@ -101,5 +101,5 @@ def explanation(service: str, method: str, status: int, error: str) -> dict[str,
         name = "connack"
     elif not status:
         name = "late-certificate"
-    happened, check = advice.lookup(name if name in advice.TABLE else code)
+    happened, check = advice.lookup(name, code) if name else advice.lookup(code)
     return {"happened": happened, "check": check}

@@ -20,7 +20,7 @@ class Client:
             Identity.from_files(folder), "0ne00111111", "device-01", dps, transport=self.transport
         )
         if plain:
-            self.device._link._context = Plain()
+            self.device.link.context = Plain()
 
     def provision(self):
         self.device.provision()

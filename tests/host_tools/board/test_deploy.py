@@ -39,7 +39,7 @@ def test_main_job_runs_and_the_next_deploy_writes_nothing(
     shown = board.until("messages sent")
     assert "done: 3 messages sent" in shown
     names = board.mpremote("resume", "exec", "import os; print(os.listdir('/program/a/microdps'))")
-    assert "program.mpy" in names and "cpython" not in names
+    assert "device.mpy" in names and "cpython" not in names
     assert f"assigned to {simulator.hub} as deployed" in command("status", board.port).out
     calls.clear()
     assert "unchanged, and restarted" in command("deploy", board.port).out

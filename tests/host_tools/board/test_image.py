@@ -44,7 +44,9 @@ def test_program_image_has_the_files_of_a_deploy(files):
             assert file.read() == content
     assert fs.fs_stat().disk_version == 0x00020000  # every release can read it
     assert fs.fs_stat().block_count == 2 * MB // BLOCK
-    assert {name.rpartition(".")[2] for name in fs.listdir("/program/a/microdps")} == {"mpy"}
+    assert {name.rpartition(".")[2] for name in fs.listdir("/program/a/microdps/protocol")} == {
+        "mpy"
+    }
     with fs.open("/program/a/manifest", "rb") as file:
         assert file.read() == manifest(compile_program())
 

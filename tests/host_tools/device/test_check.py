@@ -1,13 +1,16 @@
 """check prints a line for each problem that would fail on a board."""
 
 import datetime
+import re
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from microdps_tools import FIRMWARE
 from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import device_files
 from microdps_tools.certs.making import issue
+from microdps_tools.device import app_memory
 from microdps_tools.device.config import write_config, write_identity
 from microdps_tools.files import write_files
 
@@ -125,3 +128,25 @@ def test_board_needs_wifi_and_time_for_rsa(command, make):
     assert done.code == 0
     assert "an RSA key of 4096 bits costs up to 1.9 s on ESP32_GENERIC" in done.out
     assert "there is no board" in command("check", folder, "--board", "ESP8266").refusal
+
+
+def test_code_that_a_board_has_no_room_for(command, make):
+    folder = make(settings={"wifi": {"ssid": "home", "password": "12345678"}})
+    (folder / "app.py").write_text("def read():\n    return {}\n")
+    assert "KB of memory" not in command("check", folder, "--board", "ESP32_GENERIC").out
+    lines = [f"def f{number}(x):\n    return x.a{number} + {number}\n" for number in range(300)]
+    (folder / "driver.py").write_text("".join(lines))
+    shown = command("check", folder, "--board", "ESP32_GENERIC").out
+    assert "note: app.py and the modules beside it need about" in shown
+    assert "ESP32_GENERIC has 12 KB for them" in shown
+    shown = command("check", folder, "--board", "ESP32_GENERIC-SPIRAM").out
+    assert "KB of memory" not in shown
+    (folder / "driver.py").write_text("def f(:\n")
+    done = command("check", folder, "--board", "ESP32_GENERIC")
+    assert done.code == 1 and "driver.py does not compile" in done.out
+
+
+def test_estimate_is_that_of_the_table_of_sizes():
+    text = (FIRMWARE / "SIZES.md").read_text()
+    flash, heap = re.search(r"\*\*register, poll, send\*\* \| (\d+) \| (\d+)", text).groups()
+    assert abs(int(heap) / int(flash) - app_memory.HEAP_PER_BYTE) < 0.2

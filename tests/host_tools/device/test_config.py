@@ -10,8 +10,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from microdps import config as device_config
 from microdps.identity import Identity
+from microdps.program import config as device_config
 from microdps_tools import CHECKOUT
 from microdps_tools.certs import encoding
 from microdps_tools.certs.certificate_folder import make_chain

@@ -5,7 +5,8 @@ from microdps_tools.device.program import compile_program, install_program
 
 
 def modules(package) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in package.iterdir() if path.is_file()}
+    files = [path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    return {path.relative_to(package).as_posix(): path.read_bytes() for path in files}
 
 
 def test_program_is_copied(tmp_path):
@@ -30,8 +31,8 @@ def test_program_is_copied(tmp_path):
 def test_second_copy_replaces_the_program_but_not_the_app(tmp_path):
     install_program(tmp_path)
     before = modules(tmp_path / "microdps")
-    for file in (tmp_path / "main.py", tmp_path / "microdps" / "dps.mpy", tmp_path / "app.py"):
-        file.write_text("mine\n")
+    for name in ("main.py", "microdps/protocol/dps.mpy", "app.py"):
+        (tmp_path / name).write_text("mine\n")
     (tmp_path / "microdps" / "gone_in_this_release.mpy").touch()
     install_program(tmp_path)
     assert (tmp_path / "main.py").read_bytes() == (FIRMWARE / "main.py").read_bytes()

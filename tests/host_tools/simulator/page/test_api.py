@@ -186,7 +186,7 @@ def test_requests_are_returned_newest_first_with_explanations(few):
     third, second, first = few.get("requests")["requests"]
     assert [one["path"] for one in (first, second, third)] == ["/a", f"/{HOSTILE}", "/b"]
     assert (first["explanation"], first["error"]) == (None, "")
-    assert second["explanation"]["happened"] == advice.TABLE[401002][0]
+    assert second["explanation"]["happened"] == advice.lookup(401002)[0]
     assert few.get("requests", after=second["number"])["requests"] == [third]
     assert few.get("requests", errors=1)["requests"] == [second]
     assert few.get("requests", limit=1)["requests"] == [third]

@@ -40,7 +40,7 @@ def test_page_shows_all_parts(browser, lively, tmp_path):
     assert "POST /devices/greenhouse-01/messages/events" in rows[0]
     cells = browser.texts("#requests-table tbody tr:nth-child(5) td")
     assert cells[1:4:2] == ["dps", "401"]
-    assert advice.TABLE[401002][1] in cells[4]
+    assert advice.lookup(401002)[1] in cells[4]
     browser.wait(lambda: browser.count("#chart polyline") == 1)
     assert "messages per second" in browser.script("return chart.getAttribute('aria-label')")
     browser.driver.find_element(By.CSS_SELECTOR, f"{ROW}:first-child").click()

@@ -5,7 +5,7 @@ Source: Azure documentation, "Create and read IoT Hub messages", and the REST re
 Device Event".
 """
 
-from microdps.url import percent
+from microdps.protocol.url import quote
 
 # Our name → header, name in a bag. The content type and encoding are the message's, for routing on
 # its body.
@@ -41,7 +41,7 @@ def bag(properties, **system) -> str:
     system.setdefault("content_type", "application/json")
     system.setdefault("content_encoding", "utf-8")
     pairs = _checked(properties, system)
-    return "&".join(["%s=%s" % (name, percent(value)) for _, name, value in pairs])
+    return "&".join(["%s=%s" % (name, quote(value)) for _, name, value in pairs])
 
 
 def _checked(properties, system) -> list:
@@ -50,7 +50,7 @@ def _checked(properties, system) -> list:
     for name, value in (properties or {}).items():
         if not name or name.encode().strip(_NAME):
             raise ValueError("property: " + name)
-        found.append(("iothub-app-" + name, percent(name), value))
+        found.append(("iothub-app-" + name, quote(name), value))
     for name, value in system.items():
         if name not in _SYSTEM or (name == "message_id" and len(value) > 128):
             raise ValueError("property: " + name)

@@ -18,7 +18,7 @@ import json
 from micropython import const
 
 from microdps.errors import Error
-from microdps.http import split_host
+from microdps.protocol.url import split_host
 
 # key: (types, default). A default of None: the key must be there.
 KEYS: dict = {
@@ -64,7 +64,7 @@ def load(path: str = "config.json") -> dict:
 
 def _load_nvs(path: str):
     """Its name, and the configuration. Raises ConfigError if it is not there."""
-    from microdps.board import read_blob
+    from microdps.identity import read_blob
 
     try:
         blob = read_blob(NVS, _LIMIT)

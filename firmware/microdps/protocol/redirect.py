@@ -1,9 +1,11 @@
-"""What most requests do without: URLs, redirects, other headers, IDs with odd characters."""
+"""Redirects (RFC 9110, 15.4), and the URLs that they need. Loaded when there is one, and by
+microdps.client."""
 
 from micropython import const
 
 from microdps.errors import ProtocolError
-from microdps.http import split_host
+from microdps.protocol.answer import header
+from microdps.protocol.url import split_host
 
 # How often one request is redirected.
 _REDIRECTS = const(5)
@@ -28,35 +30,6 @@ def visible(text: str) -> bool:
         if not 32 < byte < 127:
             return False
     return True
-
-
-def percent(text: str) -> str:
-    """Percent-encode all but letters, digits and -_.~ (RFC 3986, 2.3)."""
-    out = ""
-    for b in text.encode():
-        char = chr(b)
-        plain = b < 128 and (char.isalpha() or char.isdigit() or char in "-_.~")
-        out += char if plain else "%%%02X" % b
-    return out
-
-
-def header(response, name: str):
-    """Value of a response's first header of that name, in any case → bytes, or None."""
-    want = ("\n%s:" % name.lower()).encode()
-    buf, end = response.buf, response.head_end
-    at = buf.find(b"\n", response.head, end)
-    while at >= 0:
-        colon = at + len(want)
-        if buf[at:colon].lower() == want:
-            return bytes(buf[colon : buf.find(b"\r", at)]).strip(b" \t")
-        at = buf.find(b"\n", at + 1, end)
-    return None
-
-
-def follow(connection, method: str, host: str, fields: bytes, body, hops: int):
-    """The flow that asks again where a 307 or 308 from a host leads. Raises ProtocolError."""
-    where, path = redirect(connection, host, hops)
-    return connection.request(method, where, path, fields, body, None, hops + 1)
 
 
 def redirect(response, host: str, hops: int):

@@ -1,8 +1,7 @@
 """The error that an answer of DPS or IoT Hub stands for. Loaded when there is one."""
 
-from microdps.dps import parse
 from microdps.errors import ProtocolError, ServiceError
-from microdps.url import header
+from microdps.protocol.answer import header, json_object
 
 
 def error(
@@ -26,7 +25,7 @@ def failure(response, where: str) -> ServiceError:
     """
     status = response.status
     try:
-        body = parse(response, where)
+        body = json_object(response, where)
     except ProtocolError:  # an answer of something before the service: its status says enough
         body = {}
     code = body.get("errorCode")

@@ -2,17 +2,19 @@
 
 Not copied to a board. microdps/__init__.py imports it on CPython. It adds MicroPython's own
 functions to `time`, and registers two modules: `micropython` and `tls`, the latter with just the
-part of MicroPython's that microdps.link uses, and with its behaviour: certificates as DER, each
+part of MicroPython's that microdps.driver uses, and with its behaviour: certificates as DER, each
 load appending; non-blocking reads and writes that return None; ValueError for a refused server
 certificate; TLS 1.2 and no renegotiation.
 """
 
 import asyncio
+import gc
 import select
 import ssl
 import sys
 import tempfile
 import time
+import traceback
 import types
 
 # The errors of a connection that Mbed TLS gives a number (include/mbedtls/ssl.h).
@@ -162,5 +164,13 @@ _module(
     PROTOCOL_TLS_CLIENT=ssl.PROTOCOL_TLS_CLIENT,
     CERT_REQUIRED=ssl.CERT_REQUIRED,
 )
+
+
+def _print_exception(error: BaseException, file=None) -> None:
+    traceback.print_exception(error, file=file or sys.stdout)
+
+
+sys.print_exception = _print_exception  # type: ignore[attr-defined]
+gc.threshold = lambda allocated: None  # type: ignore[attr-defined]
 for _function in (ticks_ms, ticks_add, ticks_diff, sleep_ms):
     setattr(time, _function.__name__, _function)

@@ -6,8 +6,9 @@ the connection with an alert, closes it without an answer, or answers 401, thoug
 the same certificate a moment ago.
 """
 
-from microdps import hub
 from microdps.errors import LinkError, ProtocolError, ServiceError
+from microdps.protocol import hub
+from microdps.provisioning import use_mqtt
 
 
 def asks_late(session, error):
@@ -25,15 +26,15 @@ def asks_late(session, error):
     else:
         path = hub.path(session.assignment.device_id)
         try:
-            yield from session.connection.request(
-                "GET", session.assignment.hub, path, b"", None, session.timeout_ms
+            yield from session.connection().request(
+                "GET", session.hub, path, b"", None, session.timeout_ms
             )
             return False
         except (LinkError, ProtocolError) as again:
             if not _ended(again):
                 return False
     session.log("this hub asks for the certificate late, by all signs: sending by MQTT")
-    session.use_mqtt()
+    use_mqtt(session)
     session.kept["transport"] = "mqtt"
     return True
 
@@ -45,5 +46,5 @@ def _ended(error) -> bool:
 
 def back(session):
     """MQTT did not work either: the next try goes by HTTPS."""
-    session.mqtt = None
+    use_mqtt(session, False)
     session.kept.pop("transport", None)

@@ -1,0 +1,186 @@
+"""The cycle of a board: read, send, wait. The only module of the program that stays loaded, with
+board.py."""
+
+import gc
+import sys
+import time
+
+from micropython import const
+
+from microdps.program.board import STATE
+
+# How often an idle connection is looked after.
+_PING_MS = const(60_000)
+
+# How often errors are written to flash, which wears.
+_SAVE_MS = const(600_000)
+
+# From so long before on, messages say that the certificate expires: 30 days.
+_WARN_S = const(2_592_000)
+
+# The modules that are needed while all goes well.
+_KEEP = const(" errors session protocol driver driver.link program program.board program.cycle ")
+_HTTPS = const("protocol.http protocol.hub ")
+_MQTT = const("protocol.mqtt ")
+
+
+class Cycle:
+    """What a board does again and again, and how it stands.
+
+    session microdps.session.Session
+    link    microdps.driver.link.Link
+    state   path of the file that keeps the session's state, or None while an identity is on trial
+    choice  the identity in use, as microdps.rollover.look() describes it
+    sent    messages that were accepted
+    faults  cycles in a row that ended with an exception
+    errors  entries of the journal that are not on flash yet
+    ended   why the program is to be started again, "" if it is not
+    """
+
+    ended = ""
+    sent = faults = no_memory = 0
+    saved_ms = -_SAVE_MS
+
+    def __init__(self, board, settings: dict, choice: dict, session, link):
+        self.board = board
+        self.choice = choice
+        self.session = session
+        self.link = link
+        self.state = None if choice["trial"] else STATE
+        session.tidy = self.tidy
+        self.wifi = settings["wifi"]
+        self.interval_ms = int(settings["interval_s"] * 1000)
+        self.messages = settings["messages"]
+        self.modules = 0
+        self.errors: list = []
+
+    def once(self):
+        """Read and send once, and wait for the next time → exit code if all is done, else None."""
+        board = self.board
+        start = board.now()
+        self.tidy()
+        try:
+            import app
+
+            data = app.read()
+            if data is not None:
+                board.show("working")
+                self.send(data)
+                board.show("done")
+            self.faults = self.no_memory = 0
+        except Exception as error:
+            self.trouble(error)
+        self.tidy()
+        if self.sent and self.sent == self.messages:
+            print("done: %d messages sent" % self.sent)
+            return 0
+        while not self.ended:
+            left = start + self.interval_ms - board.now()
+            if left <= 0:
+                break
+            board.sleep(min(left, _PING_MS))
+            if left > _PING_MS:
+                if self.session.mqtt:
+                    self.link.run(self.session.mqtt.ping(self.session))
+                self.save_errors()
+        return None
+
+    def send(self, data):
+        """Send one message, the Wi-Fi joined again if it was lost."""
+        session = self.session
+        board = self.board
+        if self.wifi and not (board.online and board.online()):
+            from microdps.program.wifi import join
+
+            join(board, self.wifi)
+            del join
+            self.tidy()
+        if board.spread_ms:
+            print(
+                "power is back: waiting %d s, for all boards start now" % (board.spread_ms // 1000)
+            )
+            board.sleep(board.spread_ms)
+            board.spread_ms = 0
+        if not session.assignment:
+            from microdps.provisioning import provision
+
+            assignment = self.run(provision(session))
+            del provision
+            print("assigned to %s as %s" % assignment[:2])
+            self.tidy()
+        soon = self.choice["expiry"] - time.time() < _WARN_S
+        self.run(session.send(data, self.warning() if soon else None))
+        self.sent += 1
+        self.tidy()
+        if self.choice["trial"]:
+            from microdps.rollover import accepted
+
+            accepted(session, self.choice, STATE)
+            self.state = STATE
+        if self.sent == 1:
+            from microdps.program.ending import proven
+
+            proven()
+        begin = self.choice["begin"]
+        if begin is not None and begin <= time.time():
+            self.ended = "a newer certificate is valid"
+
+    def warning(self) -> dict:
+        """Say that the certificate expires → the property of the message that says it."""
+        from microdps.certificate import warning
+
+        note = warning(self.choice["expiry"])
+        del warning
+        self.tidy()
+        print("certificate:", note)
+        return {"certificate": note}
+
+    def run(self, flow):
+        """Run a flow, and keep the state that it has changed → what it returns."""
+        try:
+            return self.link.run(flow)
+        finally:
+            if self.session.changed and self.state:
+                self.tidy()
+                from microdps.state import keep
+
+                keep(self.state, self.session)
+
+    def tidy(self):
+        """Let go the modules that are not needed while all goes well, if there are any."""
+        if self.modules != len(sys.modules):
+            session = self.session
+            let_go((_MQTT if session.mqtt else "") + (_HTTPS if session.https else ""))
+            self.modules = len(sys.modules)
+
+    def trouble(self, error):
+        """Report an exception that has ended the cycle, and decide how the next one begins."""
+        self.tidy()
+        from microdps.program.trouble import report
+
+        report(self, error)
+        self.save_errors()
+
+    def save_errors(self, at_once: bool = False):
+        """Write the errors to flash, if there are any and it is time."""
+        if self.errors and (at_once or self.board.now() - self.saved_ms >= _SAVE_MS):
+            from microdps.program import journal
+
+            self.saved_ms = self.board.now()
+            journal.save("errors.json", self.errors)
+            self.errors = []
+
+
+def let_go(also: str = ""):
+    """Forget the package's modules that are not needed while all goes well (_KEEP), and collect
+    garbage. A module that is needed again is loaded again; its names stay in MicroPython's table.
+
+    also  more names to keep, each followed by a space
+    """
+    for name in list(sys.modules):
+        if name[:9] == "microdps." and " %s " % name[9:] not in _KEEP + also:
+            parent, _, child = name.rpartition(".")
+            del sys.modules[name]
+            if parent in sys.modules:
+                delattr(sys.modules[parent], child)
+    gc.collect()

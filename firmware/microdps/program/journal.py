@@ -1,0 +1,75 @@
+"""The last errors, kept on flash so that `microdps status` can show them. Loaded after an error.
+
+An entry is a dict: "utc" of the last time, "code", "where", "tracking_id" of Azure's, "count"; and
+after an error of the link the bytes free in MicroPython's heap, "free", and in IDF's, "idf_free".
+"""
+
+import gc
+import json
+import os
+import time
+
+from micropython import const
+
+from microdps import memory
+from microdps.errors import LinkError
+
+_MOST = const(8)
+_TEXT = const(80)
+
+
+def entry(error) -> dict:
+    """The entry for an exception."""
+    code, where = error.args if len(error.args) == 2 else (type(error).__name__, str(error))
+    made = {
+        "utc": utc(),
+        "code": code,
+        "where": str(where)[:_TEXT],
+        "tracking_id": getattr(error, "tracking_id", ""),
+        "count": 1,
+    }
+    if isinstance(error, LinkError):
+        gc.collect()
+        idf = memory.idf_heap()
+        made["free"] = gc.mem_free() if hasattr(gc, "mem_free") else -1
+        made["idf_free"] = idf[0] if idf else -1
+    return made
+
+
+def add(entries: list, made: dict):
+    """Add an entry at the end; the same error is counted. At most eight stay."""
+    for old in entries:
+        if old["code"] == made["code"] and old["where"] == made["where"]:
+            made["count"] += old["count"]
+            entries.remove(old)
+            break
+    entries.append(made)
+    del entries[:-_MOST]
+
+
+def load(path: str) -> list:
+    """The entries of a file, the last at the end; none if it cannot be read, or is damaged."""
+    try:
+        with open(path) as file:
+            entries = json.load(file)
+        return [e for e in entries if set(e) >= {"utc", "code", "where", "count"}][-_MOST:]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def save(path: str, made: list):
+    """Add entries to those of a file, which is replaced whole. What cannot be written is said."""
+    entries = load(path)
+    for one in made:
+        add(entries, one)
+    try:
+        with open(path + ".new", "w") as file:
+            json.dump(entries, file)
+        os.rename(path + ".new", path)
+    except OSError as error:
+        print("error: cannot write %s: %s" % (path, error))
+
+
+def utc() -> str:
+    """The time now → "YYYY-MM-DD HH:MM:SS"."""
+    return "%d-%02d-%02d %02d:%02d:%02d" % tuple(time.gmtime()[:6])

@@ -1,0 +1,108 @@
+"""How a board stands, for `microdps status`, which runs this after it has interrupted the
+program. Each section loads what it needs, and lets it go: a board's memory is small."""
+
+import sys
+
+from microdps.errors import Error
+from microdps.program.board import STATE
+from microdps.program.cycle import let_go
+
+_HERE = "program.status "
+
+
+def show():
+    """Print firmware, clock, memory, configuration, assignment, certificate, and last errors."""
+    machine = getattr(sys.implementation, "_machine", sys.platform)
+    print("firmware: %s on %s" % (sys.version.split("; ")[-1], machine))
+    for section in (memory, assignment, certificate, errors):
+        try:
+            section()
+        except Error as error:  # the other sections are shown
+            print("error:", error)
+        let_go(_HERE)
+
+
+def reset():
+    """Forget the assignment and the last errors: the next start registers anew."""
+    from microdps import state
+
+    state.forget(STATE)
+    state.forget("errors.json")
+    print("forgotten: the assignment and the last errors")
+
+
+def memory():
+    from microdps import memory
+    from microdps.program import last
+
+    size = last.get("size") or memory.heap_size()
+    held = last.get("held") or memory.held()
+    if size:
+        first = last.get("first") or size
+        grown = "has grown from %d" % first if size > first else "has not grown"
+        print("GC heap: %d of %d bytes held, it %s" % (held, size, grown))
+    idf = memory.idf_heap()
+    if idf:
+        print("IDF heap: %d bytes free, largest block %d, least ever free %d" % idf)
+
+
+def known():
+    """The device, as the state file names it, and what that file holds. Raises Error."""
+    from microdps.program.config import load
+
+    settings = load()
+    let_go(_HERE)
+    from microdps import state
+
+    owner = state.owner(settings["host"], settings["id_scope"], settings["registration_id"])
+    print("device:", owner)
+    return state.load(STATE, owner)
+
+
+def assignment():
+    kept = known()
+    if "hub" in kept:
+        print("assigned to %s as %s" % (kept["hub"], kept["device_id"]))
+    else:
+        print("assigned: not yet")
+
+
+def certificate():
+    from microdps import certificate, rollover
+
+    slot = used_slot()
+    identity = rollover.load(slot)
+    for cert in identity.certs("cert"):
+        moment = certificate.validity(cert, identity.name("cert"))[1]
+        days = certificate.days_left(moment)
+        print("certificate: until %s UTC, %d days, in slot %s" % (moment, days, slot))
+        break
+
+
+def used_slot() -> str:
+    """The slot of the identity in use; the first one if the state file cannot be read."""
+    from microdps import state
+
+    try:
+        return "b" if state.read(STATE).get("slot") == "b" else "a"
+    except Error:  # the section of the assignment says so
+        return "a"
+
+
+def errors():
+    from microdps.program import journal
+
+    print("clock: %s UTC" % journal.utc())
+    entries = journal.load("errors.json")
+    print("errors: %d" % len(entries))
+    for entry in entries:
+        print(
+            "  %s UTC  %s  %s  %s  %d times"
+            % (
+                entry["utc"],
+                entry["code"],
+                entry["where"],
+                entry.get("tracking_id") or "-",
+                entry["count"],
+            )
+        )
