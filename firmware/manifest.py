@@ -44,6 +44,7 @@ package(
         "program/wifi.py",
         "protocol/__init__.py",
         "protocol/answer.py",
+        "protocol/body.py",
         "protocol/dps.py",
         "protocol/http.py",
         "protocol/hub.py",

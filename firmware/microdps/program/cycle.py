@@ -19,7 +19,9 @@ _SAVE_MS = const(600_000)
 _WARN_S = const(2_592_000)
 
 # The modules that are needed while all goes well.
-_KEEP = const(" errors session protocol driver driver.link program program.board program.cycle ")
+_KEEP = const(
+    " errors session protocol protocol.body driver driver.link program program.board program.cycle "
+)
 _HTTPS = const("protocol.http protocol.hub ")
 _MQTT = const("protocol.mqtt ")
 

@@ -46,11 +46,13 @@ class Mqtt:
     """A kept connection to one hub's MQTT.
 
     owner  has the buffer that packets are written and read in: buf, and view, its memoryview
+    say    None, or a function that is handed a line of text for each message
 
     After a LinkError or a ProtocolError the connection is closed, and can be used again.
     """
 
-    def __init__(self, owner):
+    def __init__(self, owner, say=None):
+        self.say = say
         self.buf = owner.buf
         self.view = owner.view
         self.topic = b""  # the topic of a message without properties
@@ -86,6 +88,9 @@ class Mqtt:
                 yield "send", memoryview(data)
             # Mostly it comes alone and whole; then there is no need of another generator.
             n = yield "recv", self.view
+            if not n:
+                yield "close", None
+                raise LinkError("closed", hub)
             whole = n == 4 and self.is_packet(_PUBACK, 4, self.id)
             if whole:
                 self.acknowledged = self.id
@@ -96,6 +101,9 @@ class Mqtt:
             raise
         if whole:
             self.hub = hub
+        if self.say:
+            ms = (yield "now", None) - self.sent_ms
+            self.say("PUBLISH %s/devices/%s: PUBACK in %d ms" % (self.where, device_id, ms))
 
     def publish(self, name: bytes, size: int) -> int:
         """Put the beginning of a PUBLISH into the buffer → its end; size bytes of data follow."""
@@ -107,6 +115,8 @@ class Mqtt:
     def message(self, session, body, properties, system):
         """The flow that sends a message of a microdps.device.Session."""
         hub, device_id = session.assignment[:2]
+        if "#" in device_id or "+" in device_id:  # wildcards (4.7.1)
+            raise LinkError("mqtt-device-id", "%s: %s" % (hub, device_id))
         name = self.topic
         if properties or system or not name:
             from microdps.protocol.properties import bag
