@@ -47,6 +47,7 @@ def look(slot: str) -> dict:
     slot    "a" or "b": where it lies
     valid   when its certificate becomes valid, as time.time() counts
     expiry  when its certificate expires
+    until   when the newest of its roots expires
     mark    tells its certificate from others
     trial   is it newer than the one in use, and to be tried?
     begin   when the newer certificate in the other slot becomes valid, which is then to be tried;
@@ -58,11 +59,16 @@ def look(slot: str) -> dict:
     identity = load(slot)
     cert, name = next(identity.certs("cert")), identity.name("cert")
     valid, expiry = [certificate.seconds(m) for m in certificate.validity(cert, name)]
+    until = 0
+    name = identity.name("roots")
+    for root in identity.certs("roots"):
+        until = max(until, certificate.seconds(certificate.validity(root, name)[1]))
     mark = binascii.crc32(cert) & 0xFFFFFFFF
     return {
         "slot": slot,
         "valid": valid,
         "expiry": expiry,
+        "until": until,
         "mark": mark,
         "trial": False,
         "begin": None,

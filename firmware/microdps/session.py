@@ -71,8 +71,7 @@ class Session:
         """Flow: send one message, provisioning first if there is no assignment.
 
         data        a dict or list becomes JSON; str and bytes-like go as they are; 256 KB at most
-        properties  dict of the application's properties, or None
-        system      dict of the system's properties (microdps.protocol.properties), or None
+        properties, system  dicts as in microdps.protocol.properties, or None
 
         Tries again within its patience as microdps.backoff says. Raises OutcomeUnknown, and the
         last ServiceError, ProtocolError or LinkError; ValueError or TypeError for data that cannot
@@ -99,12 +98,7 @@ class Session:
             try:
                 yield from self.message(body, fields, properties, system or {})
                 if not self.by_mqtt and self.https.status not in (200, 201, 204):
-                    self.tidy()
-                    from microdps.protocol.service_error import failure
-
-                    refused = failure(self.https, self.hub)
-                    del failure
-                    raise refused
+                    yield from self.backoff("refusal")
                 if not self.proven:
                     self.proven = self.changed = True
                 self.failures = 0
@@ -129,7 +123,7 @@ class Session:
             if not self.mqtt:
                 from microdps.protocol.mqtt import Mqtt
 
-                self.mqtt = Mqtt(self, self.say)
+                self.mqtt = Mqtt(self)
             return self.mqtt.message(self, body, properties, system)
         from microdps.protocol.hub import send
 

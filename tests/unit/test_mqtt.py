@@ -144,8 +144,9 @@ def test_device_id_with_a_wildcard_cannot_go_by_mqtt():
 
 def test_each_message_has_its_line():
     lines = []
-    mqtt = Mqtt(Connection(512), lines.append)
-    send(mqtt, Peer([CONNACK, 35, puback(1)]))
+    session = Session(("dps.example", "0ne1", "d"), 1000, "mqtt", lines.append)
+    assign(session, Assignment(HUB, "d", "assigned", "", None))
+    Peer([CONNACK, 35, puback(1)]).run(session.send({}))
     assert lines == ["PUBLISH hub.example:8883/devices/d: PUBACK in 35 ms"]
 
 

@@ -34,9 +34,13 @@ class Board:
     spread_ms   to wait before the first connection; None: not decided yet
     buf         for requests and answers: made first, while there is a large block for it
     heap        bytes of the GC heap at the start; 0: not looked at yet
+    clock_ms    when the clock is to be set again, by now(); 0: it was never set
+    faults      starts in a row that ended with an exception
+    present     is this a board?
     """
 
-    heap = 0
+    heap = clock_ms = faults = 0
+    present = PRESENT
     led = timer = watchdog = online = spread_ms = None
     _now = 0
 

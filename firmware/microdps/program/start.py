@@ -52,6 +52,8 @@ def start(board) -> Cycle:
         settings["wifi"] = None
     if PRESENT:
         configure(board, settings["led"], settings["watchdog_s"])
+        if settings["wifi"]:
+            set_time_server(settings["ntp"])
     let_go()
     owner = settings["host"], settings["id_scope"], settings["registration_id"]
     choice = choose(board, owner)
@@ -66,6 +68,12 @@ def start(board) -> Cycle:
         del restore
         let_go()
     return Cycle(board, settings, choice, session, link)
+
+
+def set_time_server(host: str):
+    import ntptime
+
+    ntptime.host = host
 
 
 def choose(board, owner):

@@ -1,7 +1,7 @@
 """The body and the fields of a response that has been read. Apart from the reader, which is let go
 before they are looked at.
 
-What a peer says is data: what is kept or shown of it goes through printable().
+What a peer says is data: what is kept or shown of it goes through microdps.protocol.printable.
 """
 
 import json
@@ -67,15 +67,3 @@ def header(response, name: str):
             return bytes(buf[colon : buf.find(b"\r", at)]).strip(b" \t")
         at = buf.find(b"\n", at + 1, end)
     return None
-
-
-def printable(value, most: int = 128) -> str:
-    """A text of a peer's, cut, with "?" for all but printable ASCII. "" if it is no text.
-
-    value  str, bytes, or whatever a peer's JSON held in its place
-    """
-    if isinstance(value, bytes):
-        value = [chr(byte) for byte in value[:most]]
-    elif not isinstance(value, str):
-        return ""
-    return "".join([char if " " <= char <= "~" else "?" for char in value[:most]])

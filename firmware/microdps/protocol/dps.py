@@ -72,17 +72,17 @@ def _operation(answer: dict, status, host: str) -> str:
         from microdps.protocol.service_error import refusal
 
         raise refusal(answer, status, host)
-    from microdps.protocol.answer import printable
-
     operation = answer.get("operationId")
-    if not operation or printable(operation, _OPERATION) != operation:
+    if not isinstance(operation, str) or not 0 < len(operation) <= _OPERATION:
+        operation = " "
+    if any(not "!" <= char <= "~" for char in operation):
         raise ProtocolError("answer", host + ": operationId")
     return operation
 
 
 def _assignment(answer: dict, host: str) -> Assignment:
     """What an answer of DPS says of a device that is assigned. Raises ProtocolError."""
-    from microdps.protocol.answer import printable
+    from microdps.protocol.printable import printable
 
     state = answer.get("registrationState", {})
     try:

@@ -46,13 +46,11 @@ class Mqtt:
     """A kept connection to one hub's MQTT.
 
     owner  has the buffer that packets are written and read in: buf, and view, its memoryview
-    say    None, or a function that is handed a line of text for each message
 
     After a LinkError or a ProtocolError the connection is closed, and can be used again.
     """
 
-    def __init__(self, owner, say=None):
-        self.say = say
+    def __init__(self, owner):
         self.buf = owner.buf
         self.view = owner.view
         self.topic = b""  # the topic of a message without properties
@@ -101,9 +99,6 @@ class Mqtt:
             raise
         if whole:
             self.hub = hub
-        if self.say:
-            ms = (yield "now", None) - self.sent_ms
-            self.say("PUBLISH %s/devices/%s: PUBACK in %d ms" % (self.where, device_id, ms))
 
     def publish(self, name: bytes, size: int) -> int:
         """Put the beginning of a PUBLISH into the buffer → its end; size bytes of data follow."""
@@ -113,7 +108,7 @@ class Mqtt:
         return self.number(n, self.id)
 
     def message(self, session, body, properties, system):
-        """The flow that sends a message of a microdps.device.Session."""
+        """Flow: send a message of a microdps.session.Session."""
         hub, device_id = session.assignment[:2]
         if "#" in device_id or "+" in device_id:  # wildcards (4.7.1)
             raise LinkError("mqtt-device-id", "%s: %s" % (hub, device_id))
@@ -124,7 +119,10 @@ class Mqtt:
             name = topic(device_id, bag(properties, **system))
             if not properties and not system:
                 self.topic = name
-        return self.send(hub, device_id, name, body, session.timeout_ms)
+        yield from self.send(hub, device_id, name, body, session.timeout_ms)
+        if session.say:
+            ms = (yield "now", None) - self.sent_ms
+            session.say("PUBLISH %s/devices/%s: PUBACK in %d ms" % (self.where, device_id, ms))
 
     def ping(self, session):
         """Flow: keep the connection, if there is one and it is time; one that was lost is opened

@@ -1,7 +1,8 @@
 """The error that an answer of DPS or IoT Hub stands for. Loaded when there is one."""
 
 from microdps.errors import ProtocolError, ServiceError
-from microdps.protocol.answer import header, json_object, printable
+from microdps.protocol.answer import header, json_object
+from microdps.protocol.printable import printable
 
 
 def error(
