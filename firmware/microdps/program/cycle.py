@@ -36,7 +36,7 @@ class Cycle:
     choice  the identity in use, as microdps.rollover.look() describes it
     sent    messages that were accepted
     faults  cycles in a row that ended with an exception which is no Error
-    why     the last error, until a message is accepted
+    why     the code of the last Error, until a message is accepted
     errors  entries of the journal that are not on flash yet
     ended   why the program is to be started again, "" if it is not
     """

@@ -3,7 +3,7 @@
 An entry is a dict: "utc" of the last time, "code", "where", "tracking_id" of Azure's, "count"; and
 after an error of the link the bytes free in MicroPython's heap, "free", and in IDF's, "idf_free".
 The code of an exception that is no Error is its class; "where" is its text, and the file and line
-where it was raised.
+where it was raised; and "exception" is true.
 """
 
 import gc
@@ -35,6 +35,8 @@ def entry(error) -> dict:
         "tracking_id": getattr(error, "tracking_id", ""),
         "count": 1,
     }
+    if not isinstance(error, Error):
+        made["exception"] = True
     if isinstance(error, LinkError):
         gc.collect()
         idf = memory.idf_heap()

@@ -28,7 +28,6 @@ def report(cycle, error) -> int:
     board = cycle.board
     made = entry(error)
     add(cycle.errors, made)
-    cycle.why = made["code"]
     board.show("error")
     trial = cycle.choice["trial"]
     if trial:
@@ -42,6 +41,7 @@ def report(cycle, error) -> int:
             cycle.save_errors(True)
             raise error
         print("error:", error)
+        cycle.why = made["code"]
         if error.args[0] in ("server-certificate", "clock"):
             board.clock_ms = min(board.clock_ms, board.now())  # is the clock right?
     else:
