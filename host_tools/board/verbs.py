@@ -214,8 +214,8 @@ def add_deploy_parser(verbs) -> None:
 
 
 def _deploy(args: argparse.Namespace) -> None:
-    others = device_files(args.config) if args.config else {}
-    print(deploy(args.port, compile_program(args.py), others, args.app))
+    files = compile_program(args.py) | (device_files(args.config) if args.config else {})
+    print(deploy(args.port, files, {}, args.app))
 
 
 def add_status_and_reset_parsers(verbs) -> None:

@@ -4,7 +4,7 @@ program. Each section loads what it needs, and lets it go: a board's memory is s
 import sys
 
 from microdps.errors import Error
-from microdps.program.board import STATE
+from microdps.program.board import PLACE, STATE
 from microdps.program.cycle import let_go
 
 _HERE = "program.status "
@@ -50,12 +50,14 @@ def known():
     """The device, as the state file names it, and what that file holds. Raises Error."""
     from microdps.program.config import load
 
-    settings = load()
+    settings = load(PLACE + "config.json")
     let_go(_HERE)
     from microdps import state
 
     owner = state.owner(settings["host"], settings["id_scope"], settings["registration_id"])
     print("device:", owner)
+    if PLACE:
+        print("configuration: in %s, deployed with the program" % PLACE)
     return state.load(STATE, owner)
 
 
@@ -100,7 +102,7 @@ def certificate():
     from microdps import certificate, rollover
 
     slot = used_slot()
-    identity = rollover.load(slot)
+    identity = rollover.load(slot, PLACE)
     for cert in identity.certs("cert"):
         moment = certificate.validity(cert, identity.name("cert"))[1]
         days = certificate.days_left(moment)
