@@ -25,5 +25,6 @@ def test_the_same_unit_tests_pass_on_both_interpreters():
     assert cpython.returncode == 0, cpython.stdout
     here = set(re.findall(r"^tests/unit/(\w+)\.py(::\w+) PASSED", cpython.stdout, re.MULTILINE))
 
-    assert there
-    assert there == {file + test for file, test in here}
+    skipped = set(re.findall(r"^SKIPPED (\w+::\w+): .+$", micropython.stdout, re.MULTILINE))
+    assert there and len(skipped) < 3
+    assert there | skipped == {file + test for file, test in here}

@@ -1,7 +1,5 @@
 """How the program ends: by Ctrl-C, by a reset, by an exception. Loaded then only."""
 
-import sys
-
 from micropython import const
 
 from microdps.errors import Error
@@ -48,7 +46,7 @@ def fault(board, error):
 
     made = journal.entry(error)
     print("error: %s: %s" % (made["code"], made["where"]))
-    sys.print_exception(error)
+    print(journal.traceback(error))
     board.faults += 1
     if board.faults == 1:
         journal.save("errors.json", [made])

@@ -27,15 +27,16 @@ def entry(error) -> dict:
     if isinstance(error, Error):
         code, where = error.args
     else:
-        code, where = type(error).__name__, "%s (%s)" % (_cut(str(error)), line(error))
+        code, where = type(error).__name__, _text(error)
     made = {
         "utc": utc(),
         "code": code,
-        "where": _cut(where),
+        "where": _cut(where, _TEXT),
         "tracking_id": getattr(error, "tracking_id", ""),
         "count": 1,
     }
     if not isinstance(error, Error):
+        made["where"] += " (%s)" % line(error)
         made["exception"] = True
     if isinstance(error, LinkError):
         gc.collect()
@@ -45,19 +46,35 @@ def entry(error) -> dict:
     return made
 
 
+def traceback(error) -> str:
+    """The traceback of an exception, as MicroPython prints it. An app's exception may have a text
+    that raises another one."""
+    file = io.StringIO()
+    try:
+        sys.print_exception(error, file)
+    except Exception:
+        file.write("%s without a text" % type(error).__name__)
+    return file.getvalue().rstrip()
+
+
 def line(error) -> str:
     """The file and line where an exception was raised: of the last call in its traceback."""
-    file = io.StringIO()
-    sys.print_exception(error, file)
-    for text in reversed(file.getvalue().split("\n")):
+    for text in reversed(traceback(error).split("\n")):
         if text[:8] == '  File "':
             name, _, number = text[8:].partition('", line ')
             return "%s:%s" % (name.rsplit("/", 1)[-1], number.split(",")[0])
     return "no line known"
 
 
-def _cut(text: str) -> str:
-    return "".join([char if char >= " " else "?" for char in text[:_TEXT]])
+def _text(error) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "no text"
+
+
+def _cut(text: str, most: int) -> str:
+    return "".join([char if char >= " " else "?" for char in text[:most]])
 
 
 def add(entries: list, made: dict):

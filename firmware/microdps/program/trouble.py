@@ -1,12 +1,10 @@
 """What follows an exception that has ended a cycle. Loaded when there is one."""
 
-import sys
-
 from micropython import const
 
 from microdps.errors import Error
 from microdps.program.board import PRESENT, STATE
-from microdps.program.journal import add, entry
+from microdps.program.journal import add, entry, traceback
 
 # Exceptions in a row, and failures for want of memory in a row, after which a board is reset.
 _FAULTS = const(10)
@@ -46,7 +44,7 @@ def report(cycle, error) -> int:
             board.clock_ms = min(board.clock_ms, board.now())  # is the clock right?
     else:
         print("error: %s: %s" % (made["code"], made["where"]))
-        sys.print_exception(error)
+        print(traceback(error))
         cycle.faults += 1
     if isinstance(error, MemoryError) or error.args[:1] == ("memory",):
         cycle.no_memory += 1

@@ -31,7 +31,7 @@ def _look(value, name, depth: int):
     elif type(value) in (list, tuple):
         for one in value:
             _look(one, name, depth + 1)
-    elif value is not None and not isinstance(value, (str, int)):
+    elif value is not None and not isinstance(value, (str, int, bool)):
         raise _type_error("%s: JSON holds no such value" % name, value)
 
 

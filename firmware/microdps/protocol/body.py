@@ -48,5 +48,5 @@ def _fits(value, depth: int) -> bool:
             if not _fits(one, depth - 1):
                 return False
     else:
-        return value is None or isinstance(value, (str, int))
+        return value is None or isinstance(value, (str, int, bool))  # MicroPython's bool is no int
     return True
