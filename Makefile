@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 # The files that go on a board.
-DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py firmware/microdps/*/*.py))
+DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/examples/*.py firmware/microdps/*.py firmware/microdps/*/*.py))
 
 # Other files for MicroPython: they run during a deploy, and on the virtual board.
 ON_BOARD := $(wildcard host_tools/board/on_board/*.py)

@@ -37,7 +37,8 @@ class Board:
     """
 
     heap = 0
-    led = timer = watchdog = online = spread_ms = None
+    led = timer = online = spread_ms = None
+    watchdog: object = None
     _now = 0
 
     def __init__(self):
