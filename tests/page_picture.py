@@ -30,7 +30,7 @@ MESSAGES = 40  # of each device
 
 
 def fill(simulator: Simulator) -> None:
-    """Register devices and send their messages. A further device is refused: it is not enrolled."""
+    """Register devices and send their messages. One more device is not enrolled, and refused."""
     devices = [Device(simulator, name, simulator.device(name).parent.parent) for name in DEVICES]
     for device in devices:
         device.provision()
