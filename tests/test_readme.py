@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sysconfig
@@ -19,6 +20,16 @@ from microdps_tools.simulator.settings import Settings
 
 PORT = "/dev/ttyUSB0"
 
+# The folders that have a README of their own.
+FOLDERS = (
+    "boards",
+    "firmware",
+    "host_tools",
+    "host_tools/simulator",
+    "host_tools/virtual_board",
+    "tests",
+)
+
 READMES = [
     path
     for path in sorted(CHECKOUT.glob("**/README.md"))
@@ -31,14 +42,69 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
+FIRMWARE_README = (CHECKOUT / "firmware" / "README.md").read_text()
+FIRMWARE_PROGRAMS = blocks(FIRMWARE_README, "python")
+
+
 def commands(block: str) -> list[list[str]]:
     lines = block.replace("\\\n", " ").splitlines()
     return [shlex.split(part, comments=True) for line in lines for part in line.split(" && ")]
 
 
 def test_each_folder_of_the_house_has_a_readme():
-    for folder in ("", "firmware", "host_tools", "host_tools/simulator", "boards", "tests"):
+    for folder in ("", *FOLDERS):
         assert CHECKOUT / folder / "README.md" in READMES
+
+
+def tracked(folder: str) -> list[str]:
+    """The files of a folder, and of those below it that have no README of their own."""
+    done = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", folder],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = [name.removeprefix(f"{folder}/") for name in done.stdout.splitlines()]
+    others = [one.removeprefix(f"{folder}/") for one in FOLDERS if one.startswith(f"{folder}/")]
+    return [
+        name
+        for name in names
+        if (CHECKOUT / folder / name).exists()
+        and not any(name.startswith(f"{other}/") for other in others)
+    ]
+
+
+def answers(folder: str) -> set[str]:
+    """The files and folders in the map of a README: in backquotes, in the last column."""
+    text = (CHECKOUT / folder / "README.md").read_text()
+    table = text.split("\n## Which file for which question\n")[1].split("\n## ")[0]
+    cells = re.findall(r"\| ([^|]+) \|$", table, re.MULTILINE)
+    return set(re.findall(r"`([\w./-]+(?:\.\w+|/))`", " ".join(cells)))
+
+
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "boards"])
+def test_map_of_a_folder_leads_to_each_of_its_files(folder):
+    """A file counts if its own name or one of its folders is in the map."""
+    named = answers(folder)
+    files = tracked(folder)
+    assert files
+    for name in files:
+        path = Path(name)
+        if path.name in ("README.md", "__init__.py"):
+            continue
+        folders = {f"{one.as_posix()}/" for one in path.parents}
+        assert named & {name, path.name, *folders}, name
+
+
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "boards"])
+def test_map_of_a_folder_names_only_what_is_there(folder):
+    files = tracked(folder)
+    for place in answers(folder):
+        if place.endswith("/"):
+            assert (CHECKOUT / folder / place).is_dir(), place
+        else:
+            assert any(f"/{name}".endswith(f"/{place}") for name in files), place
 
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(CHECKOUT)))
@@ -107,7 +173,7 @@ def test_program_of_the_readme_runs(simulator, which, tmp_path):
 
 
 def test_asyncio_program_of_the_readme_runs(simulator, which):
-    code, _ = blocks((CHECKOUT / "firmware" / "README.md").read_text(), "python")
+    (code,) = (code for code in FIRMWARE_PROGRAMS if "microdps.aio" in code)
     name = f"readme-aio-{which.name}"
     code = code.replace('"identity/a"', repr(str(simulator.device(name))))
     code = code.replace('"0ne00111111"', repr(simulator.id_scope))
@@ -116,7 +182,7 @@ def test_asyncio_program_of_the_readme_runs(simulator, which):
 
 
 def test_client_of_the_readme_runs(simulator, which):
-    _, code = blocks((CHECKOUT / "firmware" / "README.md").read_text(), "python")
+    (code,) = (code for code in FIRMWARE_PROGRAMS if "microdps.client" in code)
     identity = simulator.device(f"readme-client-{which.name}")
     code = code.replace('"identity/a"', repr(str(identity)))
     code = code.replace("https://hub.example:8443", f"https://{simulator.dps}")
@@ -167,6 +233,35 @@ def test_first_board_gets_to_telemetry(simulator, tmp_path):
         assert microdps([*monitor, "eval", "6*7"], tmp_path, **{PORT: board.port}) == "42\n"
 
 
+def test_own_main_program_gets_onto_a_board(simulator, tmp_path):
+    """The commands of firmware/README.md, on a virtual board."""
+    boards.configure(tmp_path / "device", simulator, "readme-own-main", interval_s=0.5)
+    (tmp_path / "firmware").symlink_to(CHECKOUT / "firmware")
+    (block,) = (b for b in blocks(FIRMWARE_README, "sh") if "mip install" in b)
+    with boards.VirtualBoard(tmp_path / "flash") as board:
+        for command in commands(block):
+            microdps(command, tmp_path, **{PORT: board.port})
+        assert "/messages/events: 204" in board.until("/messages/events: 204")
+    assert simulator.messages("readme-own-main")
+
+
+def test_next_certificate_gets_onto_a_board(simulator, tmp_path):
+    """The commands of firmware/README.md, on a virtual board."""
+    name = "device-01"
+    shutil.copytree(simulator.folder / "certs", tmp_path / "certs")
+    microdps(["microdps", "certs", "chain", name], tmp_path)
+    boards.configure(tmp_path / "device", simulator, name)
+    (block,) = (b for b in blocks(FIRMWARE_README, "sh") if "certs renew" in b)
+    *renew, deploy = commands(block)
+    with boards.VirtualBoard(tmp_path / "flash") as board:
+        microdps(deploy, tmp_path, **{PORT: board.port})
+        board.until("done: 3 messages sent")
+        for command in renew:
+            microdps(command, tmp_path)
+        microdps(deploy, tmp_path, **{PORT: board.port})
+        assert "the one in slot b is in use now" in board.until("messages sent")
+
+
 def test_make_targets_for_a_board_are_made_of_these_commands():
     done = subprocess.run(
         ["make", "-n", "check", "image", "flash", "deploy", "status", "certs", "enroll", "monitor"]
@@ -188,8 +283,7 @@ def test_make_targets_for_a_board_are_made_of_these_commands():
 def test_configuration_table_has_every_key():
     from microdps.program.config import KEYS
 
-    text = (CHECKOUT / "firmware" / "README.md").read_text()
-    table = text.split("| key of config.json |")[1].split("\n\n")[0]
+    table = FIRMWARE_README.split("| key of config.json |")[1].split("\n\n")[0]
     assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(KEYS)
 
 

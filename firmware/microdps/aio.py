@@ -6,7 +6,7 @@
 
 Each can be cancelled at every await: the connection is closed then, and the device stays usable;
 whether the hub has taken a message that was being sent is unknown. One call runs at a time; others
-wait for it.
+wait for it. feed is not called: feed a watchdog in a task.
 """
 
 import asyncio

@@ -13,10 +13,12 @@ class Device:
     timeout_ms       for each request, and for each registration with all its polls
     log              None, or a function that is handed a line of text for each answer and retry
     state            path of the file that keeps the assignment over a reboot, or None
-    feed             None, or a function that is called between steps: for a watchdog
+    feed             None, or a function that is called between steps: for a watchdog. Not called
+                     under asyncio
     transport        "auto", "https" or "mqtt": how messages go to the hub
 
-    An error leaves the device usable: call again.
+    An error leaves the device usable: call again. Raises IdentityError if TLS refuses the key, a
+    certificate or a root.
     """
 
     def __init__(
@@ -75,7 +77,7 @@ class Device:
         return self._run(self.session.send(data, properties, system))
 
     def ping(self):
-        """Keep an idle MQTT connection; for HTTPS there is nothing to do. Raises no LinkError."""
+        """Keep an idle MQTT connection; for HTTPS there is nothing to do. A failure is logged."""
         if self.session.mqtt:
             return self._run(self.session.mqtt.ping(self.session))
         return None
