@@ -35,6 +35,7 @@ READMES = [
     for path in sorted(CHECKOUT.glob("**/README.md"))
     if not re.search(r"(^|/)(\.|build/|node_modules/)", str(path.relative_to(CHECKOUT)))
 ]
+PAGES = [*READMES, CHECKOUT / "CONTRIBUTING.md", CHECKOUT / "CHANGELOG.md"]
 README = (CHECKOUT / "README.md").read_text()
 
 
@@ -89,12 +90,12 @@ def test_map_of_a_folder_leads_to_each_of_its_files(folder):
     named = answers(folder)
     files = tracked(folder)
     assert files
-    for name in files:
-        path = Path(name)
-        if path.name in ("README.md", "__init__.py"):
-            continue
-        folders = {f"{one.as_posix()}/" for one in path.parents}
-        assert named & {name, path.name, *folders}, name
+    missing = []
+    for path in map(Path, files):
+        ways = {path.as_posix(), path.name, *(f"{one.as_posix()}/" for one in path.parents)}
+        if path.name not in ("README.md", "__init__.py") and not named & ways:
+            missing.append(path.as_posix())
+    assert missing == []
 
 
 @pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "boards"])
@@ -107,14 +108,27 @@ def test_map_of_a_folder_names_only_what_is_there(folder):
             assert any(f"/{name}".endswith(f"/{place}") for name in files), place
 
 
-@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(CHECKOUT)))
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(CHECKOUT)))
 def test_links_lead_to_files(path):
     for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
         if not target.startswith("https://"):
             assert (path.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(CHECKOUT)))
+def anchor(heading: str) -> str:
+    """The anchor of a heading, as the page of a code host makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(CHECKOUT)))
+def test_links_lead_to_headings(path):
+    for target, name in re.findall(r"\]\(([^):#]*)#([^)]+)\)", path.read_text()):
+        text = (path.parent / target if target else path).read_text()
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        assert name in map(anchor, headings), f"{target}#{name}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(CHECKOUT)))
 def test_make_targets_exist(path):
     makefile = (CHECKOUT / "Makefile").read_text()
     for target in re.findall(r"(?:`|^)make ([a-z-]+)", path.read_text(), re.MULTILINE):
@@ -278,6 +292,24 @@ def test_make_targets_for_a_board_are_made_of_these_commands():
     for line in lines:
         parser().parse_args(shlex.split(line)[1:])
     assert "mpremote connect /dev/x repl" in done.stdout
+
+
+def test_table_of_verbs_has_every_verb():
+    text = (CHECKOUT / "host_tools" / "README.md").read_text()
+    table = text.split("\n## The verbs\n")[1].split("\n## ")[0]
+    told = set(
+        re.findall(r"`([a-z-]+)", "".join(re.findall(r"^\| (.+?) \|", table, re.MULTILINE)))
+    )
+    (action,) = (one for one in parser()._actions if one.dest == "==SUPPRESS==" and one.choices)
+    assert set(action.choices) <= told
+
+
+def test_tests_that_contributing_names_exist():
+    for line in re.findall(
+        r"`pytest (?:-q )?([^`]+)`", (CHECKOUT / "CONTRIBUTING.md").read_text()
+    ):
+        for name in line.split():
+            assert (CHECKOUT / name).exists(), name
 
 
 def test_configuration_table_has_every_key():
