@@ -84,7 +84,7 @@ def answers(folder: str) -> set[str]:
     return set(re.findall(r"`([\w./-]+(?:\.\w+|/))`", " ".join(cells)))
 
 
-@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "boards"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_map_of_a_folder_leads_to_each_of_its_files(folder):
     """A file counts if its own name or one of its folders is in the map."""
     named = answers(folder)
@@ -98,7 +98,7 @@ def test_map_of_a_folder_leads_to_each_of_its_files(folder):
     assert missing == []
 
 
-@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "boards"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_map_of_a_folder_names_only_what_is_there(folder):
     files = tracked(folder)
     for place in answers(folder):
@@ -261,7 +261,8 @@ def test_own_main_program_gets_onto_a_board(simulator, tmp_path):
 
 def test_next_certificate_gets_onto_a_board(simulator, tmp_path):
     """The commands of firmware/README.md, on a virtual board."""
-    name = "device-01"
+    name = "readme-renewed"
+    names = {"device-01": name, "certs/device-01/b": f"certs/{name}/b"}
     shutil.copytree(simulator.folder / "certs", tmp_path / "certs")
     microdps(["microdps", "certs", "chain", name], tmp_path)
     boards.configure(tmp_path / "device", simulator, name)
@@ -271,7 +272,7 @@ def test_next_certificate_gets_onto_a_board(simulator, tmp_path):
         microdps(deploy, tmp_path, **{PORT: board.port})
         board.until("done: 3 messages sent")
         for command in renew:
-            microdps(command, tmp_path)
+            microdps(command, tmp_path, **names)
         microdps(deploy, tmp_path, **{PORT: board.port})
         assert "the one in slot b is in use now" in board.until("messages sent")
 
