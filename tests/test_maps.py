@@ -1,7 +1,6 @@
 """The READMEs lead to the right places: their maps, links, make targets and tests."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,21 +30,18 @@ def test_each_folder_of_the_house_has_a_readme():
         assert CHECKOUT / folder / "README.md" in READMES
 
 
-def tracked(folder: str) -> list[str]:
+def files_of(folder: str) -> list[str]:
     """The files of a folder, and of those below it that have no README of their own."""
-    done = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", folder],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    names = [name.removeprefix(f"{folder}/") for name in done.stdout.splitlines()]
     others = [one.removeprefix(f"{folder}/") for one in FOLDERS if one.startswith(f"{folder}/")]
+    names = [
+        path.relative_to(CHECKOUT / folder).as_posix()
+        for path in (CHECKOUT / folder).rglob("*")
+        if path.is_file()
+    ]
     return [
         name
         for name in names
-        if (CHECKOUT / folder / name).exists()
+        if not re.search(r"(^|/)(\.|__pycache__/|node_modules/)", name)
         and not any(name.startswith(f"{other}/") for other in others)
     ]
 
@@ -62,7 +58,7 @@ def answers(folder: str) -> set[str]:
 def test_map_of_a_folder_leads_to_each_of_its_files(folder):
     """A file counts if its own name or one of its folders is in the map."""
     named = answers(folder)
-    files = tracked(folder)
+    files = files_of(folder)
     assert files
     missing = []
     for path in map(Path, files):
@@ -74,7 +70,7 @@ def test_map_of_a_folder_leads_to_each_of_its_files(folder):
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_map_of_a_folder_names_only_what_is_there(folder):
-    files = tracked(folder)
+    files = files_of(folder)
     for place in answers(folder):
         if place.endswith("/"):
             assert (CHECKOUT / folder / place).is_dir(), place

@@ -1,6 +1,7 @@
 """The HTTP client alone: it asks DPS for the status of this device's registration.
 
-A complete main.py. It needs config.json and identity/a beside it (firmware/README.md).
+A complete main.py. It needs config.json, with a Wi-Fi, and identity/a beside it
+(firmware/README.md).
 Source: Azure DPS, Device Registration Status Lookup, API version 2021-06-01.
 """
 

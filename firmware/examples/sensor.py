@@ -1,6 +1,7 @@
 """A sensor that sends: Wi-Fi, clock, watchdog, and a message each minute.
 
-A complete main.py. It needs config.json and identity/a beside it (firmware/README.md).
+A complete main.py. It needs config.json, with a Wi-Fi, and identity/a beside it
+(firmware/README.md).
 """
 
 import machine

@@ -1,6 +1,7 @@
 """asyncio: an LED blinks while the device sends messages.
 
-A complete main.py. It needs config.json and identity/a beside it (firmware/README.md).
+A complete main.py. It needs config.json, with a Wi-Fi, and identity/a beside it
+(firmware/README.md).
 """
 
 import asyncio
@@ -47,5 +48,7 @@ async def main():
     await blinking
 
 
-join(board, settings["wifi"])  # it blocks for up to 20 s, so it comes before the tasks
+# It blocks for up to 20 s, so it comes before the tasks. If it fails, the watchdog starts the board
+# again.
+join(board, settings["wifi"])
 asyncio.run(main())
