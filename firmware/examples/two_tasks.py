@@ -48,7 +48,6 @@ async def main():
     await blinking
 
 
-# It blocks for up to 20 s, so it comes before the tasks. If it fails, the watchdog starts the board
-# again.
+# It blocks for up to 20 s, so it comes before the tasks. If it fails, the watchdog restarts us.
 join(board, settings["wifi"])
 asyncio.run(main())
