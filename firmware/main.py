@@ -1,8 +1,8 @@
 """Runs after boot.py: starts the program, microdps/program.
 
 A program that is new on the board and has sent nothing yet is on trial. Its starts are counted,
-and one that fails is started again, until boot.py goes back to the program before it. Names that
-are defined here stay in memory while the program runs, so they are deleted.
+until boot.py goes back to the program before it. Names that are defined here stay in memory while
+the program runs, so they are deleted.
 """
 
 
@@ -31,16 +31,18 @@ try:
 
     code = program.run()
 except Exception as error:
-    if not trial:
-        raise
     import sys
     import time
 
-    import machine
-
+    try:
+        import machine
+    except ImportError:  # a computer
+        raise error
+    # The program reports what it meets and goes on, so this is a program that cannot even do that.
     sys.print_exception(error)
-    print("error: the new program failed: starting again in 2 s")
-    time.sleep(2)  # to interrupt a board that starts again and again
+    pause = 2 if trial else 60  # to interrupt a board that starts again and again
+    print("error: the program failed: starting again in %d s" % pause)
+    time.sleep(pause)
     machine.reset()
 try:
     import network  # noqa: F401

@@ -5,13 +5,12 @@ Each of them ends in an error of ours before the deadline, and the client stays 
 
 import re
 
-import test_http
-
+import http_cases
 from helpers import peers
 from helpers.programs import run_program
 
 TIMEOUT_MS = 700
-OK = test_http.OK
+OK = http_cases.OK
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -39,19 +38,19 @@ def stalled(data):
 # closed; or it is a function that gets the connection.
 HOSTILE = [
     # An answer that ends within its first line is truncated, whatever the line says.
-    *((text, code if b"\n" in text else "truncated") for text, code in test_http.WRONG),
-    *((test_http.CHUNKED + chunks, code) for chunks, code in test_http.WRONG_CHUNKS),
+    *((text, code if b"\n" in text else "truncated") for text, code in http_cases.WRONG),
+    *((http_cases.CHUNKED + chunks, code) for chunks, code in http_cases.WRONG_CHUNKS),
     (b"", "closed"),
     (OK[:-1], "truncated"),
     (OK[:30], "truncated"),
-    (test_http.CHUNKED + b"2\r\nok\r\n", "truncated"),
-    (test_http.CHUNKED + b"2\r\nok\r\n0\r\n", "truncated"),
+    (http_cases.CHUNKED + b"2\r\nok\r\n", "truncated"),
+    (http_cases.CHUNKED + b"2\r\nok\r\n0\r\n", "truncated"),
     (stalled(b""), "timeout-answer"),
     (stalled(HEAD), "timeout-answer"),
     (stalled(HEAD + b"X: y"), "timeout-answer"),
     (stalled(HEAD + b"Content-Length: 5\r\n\r\nhell"), "timeout-answer"),
     (stalled(HEAD + b"\r\nuntil the end, which does not come"), "timeout-answer"),
-    (stalled(test_http.CHUNKED + b"5\r\nhello\r\n"), "timeout-answer"),
+    (stalled(http_cases.CHUNKED + b"5\r\nhello\r\n"), "timeout-answer"),
     (repeated(b"HTTP/1.1 100 Continue\r\n\r\n"), "limit"),
     (repeated(b"x" * 4096), "limit"),
     (repeated(HEAD + b"X" * 5000), "limit"),
@@ -60,8 +59,8 @@ HOSTILE = [
     (repeated(HEAD + b"\r\n" + b"z" * 4000), "limit"),
     (HEAD + b"Content-Length: 10000000\r\n\r\n" + b"z" * 9000, "limit"),
     (HEAD + b"Content-Length: " + b"9" * 900 + b"\r\n\r\n", "limit"),
-    (test_http.CHUNKED + b"7fffffff\r\n", "limit"),
-    (test_http.CHUNKED + b"1\r\nz\r\n" * 9000, "limit"),
+    (http_cases.CHUNKED + b"7fffffff\r\n", "limit"),
+    (http_cases.CHUNKED + b"1\r\nz\r\n" * 9000, "limit"),
     (b"HTTP/1.1 307 Away\r\nContent-Length: 0\r\n\r\n", "redirect"),
     (b"HTTP/1.1 307 Away\r\nLocation: http://a/\r\nContent-Length: 0\r\n\r\n", "redirect"),
     (b"HTTP/1.1 308 Away\r\nLocation: ftp://a/\r\nContent-Length: 0\r\n\r\n", "redirect"),

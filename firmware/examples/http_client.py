@@ -12,9 +12,10 @@ from microdps.identity import Identity
 from microdps.program.board import Board
 from microdps.program.config import load
 from microdps.program.wifi import join
+from microdps.rollover import look
 
 settings = load("config.json")
-join(Board(), settings["wifi"])
+join(Board(), settings["wifi"], look("a"))
 client = Client(Identity.from_files("identity/a"), timeout_ms=30_000)
 response = client.request(
     "POST",

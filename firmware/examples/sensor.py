@@ -12,6 +12,7 @@ from microdps.identity import Identity
 from microdps.program.board import Board
 from microdps.program.config import load
 from microdps.program.wifi import join
+from microdps.rollover import look
 
 settings = load("config.json")
 sensor = machine.ADC(machine.Pin(34))
@@ -30,7 +31,7 @@ device = Device(
 while True:
     try:
         if not (board.online and board.online()):
-            join(board, settings["wifi"])  # and set the clock
+            join(board, settings["wifi"], look("a"))  # and set the clock
         device.send({"voltage": sensor.read_uv() / 1_000_000})
     except Error as error:  # it says what to check; the next round tries again
         print("error:", error)

@@ -14,6 +14,7 @@ from microdps.identity import Identity
 from microdps.program.board import Board
 from microdps.program.config import load
 from microdps.program.wifi import join
+from microdps.rollover import look
 
 settings = load("config.json")
 board = Board()
@@ -49,5 +50,5 @@ async def main():
 
 
 # It blocks for up to 20 s, so it comes before the tasks. If it fails, the watchdog restarts us.
-join(board, settings["wifi"])
+join(board, settings["wifi"], look("a"))
 asyncio.run(main())

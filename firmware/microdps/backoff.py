@@ -119,6 +119,14 @@ def wait(session):
     session.wait_ms = 0
 
 
+def refusal(session):
+    """Flow: raise the ServiceError for the status of a hub's answer over HTTPS."""
+    from microdps.protocol.service_error import failure
+
+    raise failure(session.https, session.hub)
+    yield
+
+
 def after_dps(session, error, until):
     """Flow: decide after an error of a registration → until when its call has patience.
 

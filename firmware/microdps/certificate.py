@@ -58,11 +58,13 @@ def days_left(moment: str) -> int:
     return _day(int(moment[:4]), int(moment[5:7]), int(moment[8:10])) - _day(*today[:3])
 
 
-def warning(expiry_s: int) -> str:
-    """The property of a message that says when the certificate expires, as time.time() counts."""
+def warning(expiry_s: int) -> dict:
+    """Say that a certificate expires, when, as time.time() counts → the property that says it."""
     text = "expires" if expiry_s > time.time() else "expired"
     year, month, day = time.gmtime(expiry_s)[:3]
-    return "%s %d-%02d-%02d" % (text, year, month, day)
+    note = "%s %d-%02d-%02d" % (text, year, month, day)
+    print("certificate:", note)
+    return {"certificate": note}
 
 
 def _day(year: int, month: int, day: int) -> int:

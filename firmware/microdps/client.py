@@ -5,6 +5,9 @@ from microdps.protocol.answer import header
 from microdps.protocol.http import Connection
 from microdps.protocol.redirect import split_url, visible
 
+# Header lines that are for one host only.
+_SECRET = (b"authorization", b"cookie", b"proxy-authorization")
+
 
 def _fields(headers) -> bytes:
     """A dict of headers as lines. Raises ValueError if a name or value would split the head."""
@@ -23,6 +26,10 @@ class Response(Connection):
     def body(self):
         """The response's body, a memoryview of the buffer."""
         return self.view[self.head_end : self.end]
+
+    def leave(self, fields: bytes) -> bytes:
+        lines = fields.split(b"\r\n")
+        return b"\r\n".join([line for line in lines if line.split(b":")[0].lower() not in _SECRET])
 
     def header(self, name: str):
         """Value of the first header of that name, in any case → bytes, or None."""
@@ -52,7 +59,8 @@ class Client:
         headers  dict of str, or None; Host and Content-Length are ours
         body     str or bytes-like, or None
 
-        The response is valid until the next request. 307 and 308 are followed, to https only.
+        The response is valid until the next request. 307 and 308 are followed on the same host,
+        and within Azure's domains; Authorization and Cookie go to no other host or port.
         Raises LinkError, ProtocolError: the client can be used again; ValueError: nothing was
         sent.
         """

@@ -24,9 +24,12 @@ NAMESPACES = {"a": "microdps", "b": "microdps_b"}
 _PATIENCE = const(3)
 
 
-def load(slot: str) -> Identity:
-    """The identity of a slot, from files, else from NVS. Raises IdentityError."""
-    folder = "identity/" + slot
+def load(slot: str, place: str = "") -> Identity:
+    """The identity of a slot, from files, else from NVS. Raises IdentityError.
+
+    place  the path before identity/
+    """
+    folder = place + "identity/" + slot
     try:
         return Identity.from_files(folder)
     except IdentityError as error:
@@ -41,12 +44,13 @@ def load(slot: str) -> Identity:
         raise missing if error.args[0] == "missing" else error
 
 
-def look(slot: str) -> dict:
+def look(slot: str, place: str = "") -> dict:
     """What the identity of a slot is → a dict, which holds no module in memory:
 
     slot    "a" or "b": where it lies
     valid   when its certificate becomes valid, as time.time() counts
     expiry  when its certificate expires
+    until   when the newest of its roots expires
     mark    tells its certificate from others
     trial   is it newer than the one in use, and to be tried?
     begin   when the newer certificate in the other slot becomes valid, which is then to be tried;
@@ -55,14 +59,19 @@ def look(slot: str) -> dict:
 
     Raises IdentityError.
     """
-    identity = load(slot)
+    identity = load(slot, place)
     cert, name = next(identity.certs("cert")), identity.name("cert")
     valid, expiry = [certificate.seconds(m) for m in certificate.validity(cert, name)]
+    until = 0
+    name = identity.name("roots")
+    for root in identity.certs("roots"):
+        until = max(until, certificate.seconds(certificate.validity(root, name)[1]))
     mark = binascii.crc32(cert) & 0xFFFFFFFF
     return {
         "slot": slot,
         "valid": valid,
         "expiry": expiry,
+        "until": until,
         "mark": mark,
         "trial": False,
         "begin": None,
@@ -70,26 +79,27 @@ def look(slot: str) -> dict:
     }
 
 
-def choose(kept: dict, say) -> dict:
+def choose(kept: dict, say, place: str = "") -> dict:
     """Choose between the two slots → the one to use, as look() describes it.
 
-    kept  what the state file holds
-    say   a function that is handed a line of text
+    kept   what the state file holds
+    say    a function that is handed a line of text
+    place  the path before identity/
 
     Raises IdentityError if neither slot holds an identity that can be used.
     """
     first, second = ("b", "a") if kept.get("slot") == "b" else ("a", "b")
     try:
-        used = look(first)
+        used = look(first, place)
     except IdentityError as error:
         try:
-            used = look(second)
+            used = look(second, place)
         except IdentityError:
             raise error
         say("error: %s" % error)
         return used
     try:
-        other = look(second)
+        other = look(second, place)
     except IdentityError as error:
         if error.args[0] != "missing":
             say("error: %s" % error)

@@ -1,11 +1,10 @@
 """What a device knows of DPS and its hub, and the flows that use it. Modules that only a
 registration or an error needs are loaded when one comes."""
 
-import json
-
 from micropython import const
 
 from microdps.errors import Error
+from microdps.protocol.body import encode
 
 # Refusals are forgotten after a day of accepted messages.
 _DAY_MS = const(86_400_000)
@@ -71,15 +70,20 @@ class Session:
     def send(self, data, properties=None, system=None):
         """Flow: send one message, provisioning first if there is no assignment.
 
-        data        a dict or list becomes JSON; str and bytes-like go as they are
-        properties  dict of the application's properties, or None
-        system      dict of the system's properties (microdps.protocol.properties), or None
+        data        a dict or list becomes JSON; str and bytes-like go as they are; 256 KB at most
+        properties, system  dicts as in microdps.protocol.properties, or None
 
         Tries again within its patience as microdps.backoff says. Raises OutcomeUnknown, and the
         last ServiceError, ProtocolError or LinkError; ValueError or TypeError for data that cannot
         be sent. After an error the next call waits first, where that is due.
         """
         body = encode(data)
+        fields = b""
+        if properties or system:
+            from microdps.protocol.properties import encode as header_lines
+
+            fields = header_lines(properties, **(system or {}))
+            del header_lines
         until = None
         fresh = False
         if self.wait_ms:
@@ -92,14 +96,9 @@ class Session:
                 yield from provision(self)
                 del provision
             try:
-                yield from self.message(body, properties, system or {})
+                yield from self.message(body, fields, properties, system or {})
                 if not self.by_mqtt and self.https.status not in (200, 201, 204):
-                    self.tidy()
-                    from microdps.protocol.service_error import failure
-
-                    refused = failure(self.https, self.hub)
-                    del failure
-                    raise refused
+                    yield from self.backoff("refusal")
                 if not self.proven:
                     self.proven = self.changed = True
                 self.failures = 0
@@ -118,19 +117,14 @@ class Session:
             self.renewed = False
             self.changed = True
 
-    def message(self, body, properties, system):
-        """The flow that sends a message once."""
+    def message(self, body, fields: bytes, properties, system: dict):
+        """The flow that sends a message once. fields: the properties as header lines."""
         if self.by_mqtt:
             if not self.mqtt:
                 from microdps.protocol.mqtt import Mqtt
 
                 self.mqtt = Mqtt(self)
             return self.mqtt.message(self, body, properties, system)
-        fields = b""
-        if properties or system:
-            from microdps.protocol.properties import encode as header_lines
-
-            fields = header_lines(properties, **system)
         from microdps.protocol.hub import send
 
         return send(self.connection(), self.hub, self.path, body, self.timeout_ms, fields)
@@ -149,12 +143,3 @@ class Session:
     def tidy(self):
         """Called when modules are not needed any longer. The program of a board, whose memory is
         small, puts a function here that lets them go."""
-
-
-def encode(data):
-    """The body for data, bytes-like: a dict or list as JSON, str as UTF-8, bytes as they are."""
-    if isinstance(data, (dict, list)):
-        return json.dumps(data).encode()
-    if isinstance(data, str):
-        return data.encode()
-    return memoryview(data)

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .. import FIRMWARE, ToolError
-from ..certs.slots import IDENTITY_FILES, slot_folder, used_slots
-from ..device.program import APP, PROGRAM, START_FILES, USE, digest
+from ..certs.slots import IDENTITY, IDENTITY_FILES, slot_folder, used_slots
+from ..device.program import APP, CONFIG, PROGRAM, START_FILES, USE, digest
 from .deploy_plan import BoardState, Plan, make_plan
 from .raw_repl import RawRepl
 
@@ -21,14 +21,14 @@ SPARE_BLOCKS = 4  # littlefs needs them to replace files and folders
 
 
 def device_files(folder: Path) -> dict[str, bytes]:
-    """config.json and the identities of a device's folder: path on the board → content.
+    """config.json and the identities of a device's folder: name in a slot → content.
 
     Raises ToolError.
     """
-    paths = {"/config.json": folder / "config.json"}
+    paths = {CONFIG: folder / CONFIG}
     for slot in used_slots(folder):
         for name in IDENTITY_FILES:
-            paths[f"/identity/{slot}/{name}"] = slot_folder(folder, slot) / name
+            paths[f"{IDENTITY}/{slot}/{name}"] = slot_folder(folder, slot) / name
     try:
         return {target: path.read_bytes() for target, path in paths.items()}
     except OSError as error:
@@ -41,7 +41,8 @@ def deploy(port: str, files: dict[str, bytes], others: dict[str, bytes], app: bo
     """Put a program on a board, and restart the board → a line about the result.
 
     port    as mpremote takes it
-    files   the program, as compile_program() returns it
+    files   the program, as compile_program() returns it, and the device's files, if they are to
+            be replaced, as device_files() returns them
     others  more files for the board: path → content
     app     replace an existing app.py
 

@@ -3,12 +3,15 @@
 The program goes into the slot that is not in use. Then one small file, /program/use, names that
 slot (firmware/boot.py describes it). So the old program can start at any moment, and stays until
 the new one has sent its first message. Only files that differ are sent.
+
+config.json and the identities are deployed into the slot, too. So they are replaced as a whole,
+and a board that goes back to the old program takes its old configuration back.
 """
 
 from dataclasses import dataclass, field
 
-from ..certs.slots import SLOTS
-from ..device.program import MANIFEST, PROGRAM, digest, manifest
+from ..certs.slots import IDENTITY, SLOTS
+from ..device.program import CONFIG, MANIFEST, PROGRAM, digest, manifest
 
 # How often a new program may start without sending a message. Then the board goes back.
 STARTS = 3
@@ -67,16 +70,24 @@ class Plan:
         return not (self.remove or self.copy or self.send or self.use_after)
 
 
+def is_device_file(name: str) -> bool:
+    """Does this file of a slot belong to the device, not to the program?"""
+    return name == CONFIG or name.startswith(f"{IDENTITY}/")
+
+
 def make_plan(state: BoardState, files: dict[str, bytes], others: dict[str, bytes]) -> Plan:
     """Plan a deploy.
 
-    files   the program, for a slot: name → content
+    files   the program, and the device's files if they are deployed, for a slot: name → content
     others  files outside of the slots: path → content
     """
     wanted = {name: digest(content) for name, content in files.items()}
     used = state.use[:1]
     if used not in SLOTS or not state.is_complete(used):
         used = ""
+    if not any(map(is_device_file, files)):
+        # Those of the program in use stay with it.
+        wanted |= {n: h for n, h in state.slot(used).items() if used and is_device_file(n)}
     if used and state.slot(used) == wanted:
         plan = Plan(used)
     else:
@@ -110,12 +121,12 @@ def _plan_slot(
         plan.remove.append(f"{folder}/{MANIFEST}")
     plan.remove += [f"{folder}/{name}" for name in present if name not in wanted]
     elsewhere = {h: f"{PROGRAM}/{back}/{name}" for name, h in state.slot(back).items()}
-    for name, content in files.items():
-        if present.get(name) == wanted[name]:
+    for name, checksum in wanted.items():
+        if present.get(name) == checksum:
             continue
-        if wanted[name] in elsewhere:
-            plan.copy.append((elsewhere[wanted[name]], f"{folder}/{name}"))
+        if checksum in elsewhere:
+            plan.copy.append((elsewhere[checksum], f"{folder}/{name}"))
         else:
-            plan.send[f"{folder}/{name}"] = content
-    plan.send[f"{folder}/{MANIFEST}"] = manifest(files)
+            plan.send[f"{folder}/{name}"] = files[name]
+    plan.send[f"{folder}/{MANIFEST}"] = manifest(wanted)
     return plan

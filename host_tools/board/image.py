@@ -22,6 +22,7 @@ from ..device.program import (
     START_FILES,
     USE,
     compile_program,
+    digest,
     manifest,
 )
 
@@ -50,7 +51,9 @@ def program_files(sources: bool = False) -> dict[str, bytes]:
     program = compile_program(sources)
     slot = f"{PROGRAM.strip('/')}/{SLOT}"
     files |= {f"{slot}/{name}": content for name, content in program.items()}
-    files[f"{slot}/{MANIFEST}"] = manifest(program)
+    files[f"{slot}/{MANIFEST}"] = manifest(
+        {name: digest(content) for name, content in program.items()}
+    )
     files[USE.strip("/")] = SLOT.encode()
     return files
 

@@ -24,16 +24,31 @@ status.{function}()
 """
 
 
-def call_on_board(target: str, function: str) -> str:
-    """Call a function of microdps.program.status on a board → its output. Raises ToolError."""
+RESTART = "import machine; machine.reset()"
+
+
+def call_on_board(target: str, function: str, restart: bool = True) -> str:
+    """Call a function of microdps.program.status on a board → its output. Raises ToolError.
+
+    restart  start the board again afterwards, so that its program goes on
+    """
     code = CODE.format(function=function)
     if Path(target).is_dir():
         command = [*interpreter.find().command, "-c", FOLDER_ON_PATH + code]
-        folder: Path | None = Path(target)
-    else:
-        # resume: interrupt the board's program without a soft reset.
-        command = [sys.executable, "-m", "mpremote", "connect", target, "resume", "exec", code]
-        folder = None
+        return _run(target, command, Path(target))
+    # resume: interrupt the board's program without a soft reset.
+    on_board = [sys.executable, "-m", "mpremote", "connect", target, "resume", "exec"]
+    try:
+        output = _run(target, [*on_board, code])
+    finally:
+        if restart:
+            _run(target, [*on_board, "--no-follow", RESTART])
+    if restart:
+        return output + f"{target}: restarted, so the program goes on\n"
+    return output + f"{target}: stopped; reset the board, and the program starts\n"
+
+
+def _run(target: str, command: list[str], folder: Path | None = None) -> str:
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S

@@ -214,8 +214,8 @@ def add_deploy_parser(verbs) -> None:
 
 
 def _deploy(args: argparse.Namespace) -> None:
-    others = device_files(args.config) if args.config else {}
-    print(deploy(args.port, compile_program(args.py), others, args.app))
+    files = compile_program(args.py) | (device_files(args.config) if args.config else {})
+    print(deploy(args.port, files, {}, args.app))
 
 
 def add_status_and_reset_parsers(verbs) -> None:
@@ -226,12 +226,16 @@ def add_status_and_reset_parsers(verbs) -> None:
         verb = verbs.add_parser(
             name,
             help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
+            description=f"{text[0].upper()}{text[1:]}. The board's program is interrupted for it,"
+            " and the board restarted.",
             epilog=f"example: microdps {name} /dev/ttyUSB0",
         )
         verb.add_argument("target", help="serial port, or a device's folder")
+        verb.add_argument(
+            "--no-restart", action="store_true", help="leave the board stopped, at its REPL"
+        )
         verb.set_defaults(function=_status, on_board=function)
 
 
 def _status(args: argparse.Namespace) -> None:
-    print(call_on_board(args.target, args.on_board), end="")
+    print(call_on_board(args.target, args.on_board, not args.no_restart), end="")

@@ -7,12 +7,13 @@ again: firmware/microdps/rollover.py describes how the device changes from one t
 from pathlib import Path
 
 SLOTS = ("a", "b")
+IDENTITY = "identity"
 IDENTITY_FILES = ("key.der", "cert.der", "roots.der")
 
 
 def slot_folder(folder: Path, slot: str) -> Path:
     """The folder of a slot's identity in a device's folder."""
-    return folder / "identity" / slot
+    return folder / IDENTITY / slot
 
 
 def used_slots(folder: Path) -> list[str]:

@@ -21,6 +21,9 @@ MANIFEST = "manifest"
 # What starts the program.
 START_FILES = ("boot.py", "main.py")
 
+# The device's configuration, in its folder and in a slot.
+CONFIG = "config.json"
+
 # The user's own code: written once, and never overwritten.
 APP = "app.py"
 
@@ -76,9 +79,12 @@ def compile_files(files: list[tuple[Path, str]]) -> list[bytes]:
         return [output.read_bytes() for output in outputs]
 
 
-def manifest(files: dict[str, bytes]) -> bytes:
-    """The manifest, the last file of a slot: a line for each file, as sha256sum writes it."""
-    return "".join(f"{digest(files[name])}  {name}\n" for name in sorted(files)).encode()
+def manifest(digests: dict[str, str]) -> bytes:
+    """The manifest, the last file of a slot: a line for each file, as sha256sum writes it.
+
+    digests  name → SHA-256 in hex
+    """
+    return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
 def install_program(folder: Path, sources: bool = False) -> None:

@@ -157,8 +157,10 @@ def look_at_status():
     status.show()
 
 
-# A second life, for a board is reset before it tries a newer identity.
-LATER = (load, newer_identity, send)
+# A second life, for a board is reset before it tries a newer identity. `status` is asked here: the
+# world has a hundred names of its own, and with those of the first life they would need another
+# table of names (it doubles), which a board does not.
+LATER = (load, newer_identity, send, busy, look_at_status)
 
 PHASES = (
     load,
@@ -179,7 +181,6 @@ PHASES = (
     mqtt_refused,
     mqtt_broken_off,
     send_by_mqtt,
-    look_at_status,
 )
 
 

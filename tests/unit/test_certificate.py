@@ -82,8 +82,8 @@ def test_days_follow_one_another():
 
 
 def test_warning_says_when():
-    assert warning(seconds("2001-01-01 00:00:00")) == "expired 2001-01-01"
-    assert warning(int(time.time()) + 40) in [
+    assert warning(seconds("2001-01-01 00:00:00")) == {"certificate": "expired 2001-01-01"}
+    assert warning(int(time.time()) + 40)["certificate"] in [
         "expires %d-%02d-%02d" % tuple(time.gmtime(int(time.time()) + 40 - s)[:3]) for s in (0, 1)
     ]
 

@@ -36,6 +36,7 @@ def test_defaults():
         "messages": 0,
         "transport": "auto",
         "log": "info",
+        "ntp": "pool.ntp.org",
         "led": -1,
         "watchdog_s": 120,
     }
@@ -50,6 +51,7 @@ def test_all_keys():
         messages=10,
         transport="mqtt",
         log="error",
+        ntp="time.example",
         led=2,
         watchdog_s=0,
     )

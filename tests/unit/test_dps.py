@@ -213,6 +213,14 @@ def test_answers_that_make_no_sense():
         {"status": "assigned", "registrationState": dict(good, assignedHub="")},
         {"status": "assigned", "registrationState": dict(good, assignedHub="a b")},
         {"status": "assigned", "registrationState": dict(good, assignedHub="x\r\nY: z")},
+        {"status": "assigned", "registrationState": dict(good, assignedHub="x" * 254)},
+        {"status": "assigned", "registrationState": dict(good, deviceId="x" * 129)},
+        {"status": "assigned", "registrationState": dict(good, deviceId="a\r\nb")},
+        {"status": "assigned", "registrationState": dict(good, deviceId="a\x1b[31m")},
+        {"status": "assigned", "registrationState": dict(good, deviceId="a/b")},
+        {"status": "assigned", "registrationState": dict(good, deviceId="\u00e4")},
+        {"status": "assigning", "operationId": "a\nb"},
+        {"status": "assigning", "operationId": "\u00e4"},
         {"status": "failed", "registrationState": "because"},
     ):
         error = raised(register, Peer([answer(200, body)]))
@@ -223,6 +231,16 @@ def test_answers_that_make_no_sense():
 def test_substatus_is_optional():
     body = dict(ASSIGNED, registrationState=dict(ASSIGNED["registrationState"], substatus=None))
     assert register(Peer([answer(200, body)])).substatus == ""
+
+
+def test_what_dps_says_is_cut_and_printable():
+    state = dict(ASSIGNED["registrationState"], substatus="a\x1b\u00e4" + "b" * 99)
+    body = dict(ASSIGNED, registrationState=state)
+    assert register(Peer([answer(200, body)])).substatus == "a??" + "b" * 61
+    for odd in ("d%_#*?!(),:=@$'", "A-Z.0+"):
+        state = dict(ASSIGNED["registrationState"], deviceId=odd)
+        body = dict(ASSIGNED, registrationState=state)
+        assert register(Peer([answer(200, body)])).device_id == odd
 
 
 def test_link_errors_reach_the_caller():

@@ -121,6 +121,28 @@ def test_error_with_fields_of_wrong_types_is_still_an_error():
         assert str(error)
 
 
+def test_what_a_hub_says_is_cut_and_printable():
+    for given, code in (
+        (b"401002", 401002), (b"true", None), (b"99", None), (b"1e6", None), (b"[1]", None),
+        (b"1000000", None), (b'"NotFound"', "NotFound"), (b'"a\\n"', "a?"), (b'""', None),
+        (b'"%s"' % (b"a" * 99), "a" * 64), (b"9" * 300, None),
+    ):  # fmt: skip
+        error = failed(refused(500, b'{"errorCode":%s}' % given))
+        assert error.error_code == code, given
+        assert error.args == (code or 500, HUB)
+    body = b'{"errorCode":1,"message":"%s","trackingId":"\\u001b[31m%s"}' % (
+        b"m" * 999,
+        b"t" * 999,
+    )
+    error = failed(refused(500, body))
+    assert error.message == "m" * 256
+    assert error.tracking_id == "?[31m" + "t" * 123
+    error = failed(refused(500, b"{}", b"x-ms-request-id: a\xffb\x1b\r\n"))
+    assert error.tracking_id == "a?b?"
+    error = failed(refused(500, b"[" * 3900))
+    assert error.args == (500, HUB)
+
+
 def test_only_success_is_success():
     for status in (200, 201, 204):
         sent_by_session(Peer([refused(status, b"")]))

@@ -113,6 +113,43 @@ def test_acknowledgements():
                 assert found.written
 
 
+def test_first_end_of_the_stream_is_the_end():
+    """MicroPython's TLS reads 0 once, and then nothing until the time-out."""
+
+    for items in ([CLOSED], [b"\x40\x02", CLOSED]):
+        peer = Peer([CONNACK] + items)
+        peer.do_recv = lambda buffer, peer=peer: recv_once(peer, buffer)
+        error = raised(send, made(), peer)
+        assert error.args == ("closed", HUB) and error.written
+        assert peer.host is None
+
+
+def recv_once(peer, buffer):
+    """A read that tells the end of the stream once."""
+    assert peer.items, "asked for more after the end of the stream"
+    if peer.items[0] == CLOSED:
+        del peer.items[:]
+        return 0
+    return Peer.do_recv(peer, buffer)
+
+
+def test_device_id_with_a_wildcard_cannot_go_by_mqtt():
+    for device_id in ("a+b", "#"):
+        session = Session(("dps.example", "0ne1", "d"), 1000, "mqtt")
+        assign(session, Assignment(HUB, device_id, "assigned", "", None))
+        session.patience_ms = 0
+        error = raised(Peer().run, session.send({}))
+        assert error.args == ("mqtt-device-id", "%s: %s" % (HUB, device_id))
+
+
+def test_each_message_has_its_line():
+    lines = []
+    session = Session(("dps.example", "0ne1", "d"), 1000, "mqtt", lines.append)
+    assign(session, Assignment(HUB, "d", "assigned", "", None))
+    Peer([CONNACK, 35, puback(1)]).run(session.send({}))
+    assert lines == ["PUBLISH hub.example:8883/devices/d: PUBACK in 35 ms"]
+
+
 def test_acknowledgement_that_comes_twice_is_passed_over():
     peer = Peer([CONNACK, puback(1), puback(1) + puback(2)])
     mqtt = made()

@@ -20,6 +20,8 @@ def test_hosts():
         "::1",
         "[::1]:1",
         "a:-1",
+        "a" * 254,
+        "\u00e4",
     ):
         assert isinstance(raised(split_host, host), ValueError), host
 

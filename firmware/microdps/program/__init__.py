@@ -13,42 +13,55 @@ last: dict = {}
 def run() -> int:
     """For ever, until all messages are sent, or Ctrl-C → exit code: 0 done, 1 it cannot go on."""
     _compile_app()
-    from microdps.errors import Error
-    from microdps.program.board import PRESENT, Board
+    from microdps.program.board import Board
 
     board = Board()
+    while True:
+        try:
+            code = _live(board)
+        except Exception as error:  # a driver's, or our own fault: no reason to stop
+            from microdps.program.ending import fault
+
+            code = fault(board, error)
+        if code is not None:
+            return code
+
+
+def _live(board):
+    """From the configuration to the cycles → exit code; None if the program is to begin again."""
     cycle = None
     try:
-        while True:
-            if cycle is None:
-                from microdps.program.start import begin
+        from microdps.program.start import begin
 
-                cycle = begin(board)
-                if cycle is None:
-                    return 1
+        cycle = begin(board)
+        del begin
+        if cycle is None:
+            return 1
+        while not cycle.ended:
             code = cycle.once()
             if code is not None:
-                return code
-            if cycle.ended:
-                cycle.link.close()
-                if PRESENT:
-                    from microdps.program.ending import reset
+                return _end(board, code)
+            board.faults = 0
+        cycle.link.close()
+        if board.present:
+            from microdps.program.ending import reset
 
-                    reset(cycle.ended)  # with a heap that is empty again
-                cycle = None
-    except Error as error:  # on a computer
-        print("error:", error)
-        return 1
+            reset(cycle.ended)  # with a heap that is empty again
+        return None
     except KeyboardInterrupt:
         from microdps.program.ending import stopped
 
         last.update(stopped(board, cycle))
-        return 1
-    finally:
-        if PRESENT:
-            from microdps.program.ending import at_repl
+        return _end(board, 1)
 
-            at_repl(board)
+
+def _end(board, code: int) -> int:
+    """The program has come to its end, and leaves the board to its user."""
+    if board.present:
+        from microdps.program.ending import at_repl
+
+        at_repl(board)
+    return code
 
 
 def _compile_app():

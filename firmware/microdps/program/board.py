@@ -4,6 +4,7 @@ them, they say so and do nothing.
 """
 
 import gc
+import os
 import time
 
 from micropython import const
@@ -18,6 +19,22 @@ PRESENT = machine is not None
 
 # The file that keeps the assignment, and which identity is in use.
 STATE = "state.json"
+
+
+def _place() -> str:
+    """Where config.json and identity lie: in the slot of the program, if they were deployed with
+    it, so that a program which goes back to the one before takes them back with it."""
+    slot = __file__.rsplit("microdps/", 1)[0]
+    try:
+        if slot[-11:-2] == "/program/":
+            os.stat(slot + "config.json")
+            return slot
+    except OSError:
+        pass
+    return ""
+
+
+PLACE = _place()
 
 # The GC heap must not grow (microdps.memory says why). When it is full it is collected, but then
 # the objects that live lie scattered between garbage, and no large block is left. So garbage is
@@ -34,9 +51,13 @@ class Board:
     spread_ms   to wait before the first connection; None: not decided yet
     buf         for requests and answers: made first, while there is a large block for it
     heap        bytes of the GC heap at the start; 0: not looked at yet
+    clock_ms    when the clock is to be set again, by now(); 0: it was never set
+    faults      starts in a row that ended with an exception
+    present     is this a board?
     """
 
-    heap = 0
+    heap = clock_ms = faults = 0
+    present = PRESENT
     led = timer = online = spread_ms = None
     watchdog: object = None
     _now = 0

@@ -9,6 +9,7 @@ messages         number of messages after which the program ends; 0, the default
 transport        how messages go to the hub: "https"; "mqtt"; "auto", the default: HTTPS, and MQTT
                  for a hub that asks for the certificate late
 log              "info": a line for each request; "error": errors only
+ntp              host name of the time server; default "pool.ntp.org"
 led              GPIO number of an LED, lit while the device works; -1, the default: none
 watchdog_s       seconds without a step after which the board is reset; 0: never; default 120
 """
@@ -30,6 +31,7 @@ KEYS: dict = {
     "messages": ((int,), 0),
     "transport": ((str,), "auto"),
     "log": ((str,), "info"),
+    "ntp": ((str,), "pool.ntp.org"),
     "led": ((int,), -1),
     "watchdog_s": ((int,), 120),
 }
@@ -102,11 +104,12 @@ def _valid(key: str, value) -> bool:
         return valid_registration_id(value)
     if key == "id_scope":
         return bool(value) and _made_of(value, "")
-    if key == "host":
+    if key in ("host", "ntp"):
         try:
             split_host(value)
         except ValueError:
             return False
+        return key == "host" or ":" not in value
     if key == "wifi":
         return not value or (
             set(value) == {"ssid", "password"} and all(isinstance(v, str) for v in value.values())

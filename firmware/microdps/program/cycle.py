@@ -19,7 +19,10 @@ _SAVE_MS = const(600_000)
 _WARN_S = const(2_592_000)
 
 # The modules that are needed while all goes well.
-_KEEP = const(" errors session protocol driver driver.link program program.board program.cycle ")
+_KEEP = const(
+    " errors session protocol protocol.body driver driver.link"
+    " program program.board program.cycle "
+)
 _HTTPS = const("protocol.http protocol.hub ")
 _MQTT = const("protocol.mqtt ")
 
@@ -32,12 +35,15 @@ class Cycle:
     state   path of the file that keeps the session's state, or None while an identity is on trial
     choice  the identity in use, as microdps.rollover.look() describes it
     sent    messages that were accepted
-    faults  cycles in a row that ended with an exception
+    faults  cycles in a row that ended with an exception which is no Error
+    why     the code of the last Error, until a message is accepted
     errors  entries of the journal that are not on flash yet
     ended   why the program is to be started again, "" if it is not
     """
 
     ended = ""
+    why = None
+    quiet = False  # has it been said that there was nothing to send?
     sent = faults = no_memory = 0
     saved_ms = -_SAVE_MS
 
@@ -57,25 +63,25 @@ class Cycle:
     def once(self):
         """Read and send once, and wait for the next time → exit code if all is done, else None."""
         board = self.board
-        start = board.now()
+        end = board.now() + self.interval_ms
         self.tidy()
         try:
-            import app
-
-            data = app.read()
-            if data is not None:
-                board.show("working")
-                self.send(data)
-                board.show("done")
+            self.read_and_send()
             self.faults = self.no_memory = 0
-        except Exception as error:
-            self.trouble(error)
+        except BaseException as error:
+            # An app may raise anything: SystemExit is no Exception. Only Ctrl-C ends a board.
+            if isinstance(error, KeyboardInterrupt) or not (
+                board.present or isinstance(error, Exception)
+            ):
+                raise
+            wait_ms = self.trouble(error)
+            end = max(end, board.now() + wait_ms)
         self.tidy()
         if self.sent and self.sent == self.messages:
             print("done: %d messages sent" % self.sent)
             return 0
         while not self.ended:
-            left = start + self.interval_ms - board.now()
+            left = end - board.now()
             if left <= 0:
                 break
             board.sleep(min(left, _PING_MS))
@@ -85,20 +91,31 @@ class Cycle:
                 self.save_errors()
         return None
 
+    def read_and_send(self):
+        import app
+
+        data = app.read()
+        if data is not None:
+            self.board.show("working")
+            self.send(data)
+            self.board.show("done")
+        elif not self.quiet:
+            self.quiet = True
+            print("app.py: read() returned None: nothing to send")
+
+    # long function: it is always loaded, and a part in a function of its own would cost memory
     def send(self, data):
         """Send one message, the Wi-Fi joined again if it was lost."""
         session = self.session
         board = self.board
-        if self.wifi and not (board.online and board.online()):
+        if self.wifi and not (board.online and board.online() and board.now() < board.clock_ms):
             from microdps.program.wifi import join
 
-            join(board, self.wifi)
+            join(board, self.wifi, self.choice)
             del join
             self.tidy()
         if board.spread_ms:
-            print(
-                "power is back: waiting %d s, for all boards start now" % (board.spread_ms // 1000)
-            )
+            print("power is back: waiting %d ms, as all boards start now" % board.spread_ms)
             board.sleep(board.spread_ms)
             board.spread_ms = 0
         if not session.assignment:
@@ -108,32 +125,31 @@ class Cycle:
             del provision
             print("assigned to %s as %s" % assignment[:2])
             self.tidy()
-        soon = self.choice["expiry"] - time.time() < _WARN_S
-        self.run(session.send(data, self.warning() if soon else None))
+        properties = None
+        if self.choice["expiry"] - time.time() < _WARN_S:
+            from microdps.certificate import warning
+
+            properties = warning(self.choice["expiry"])
+            del warning
+            self.tidy()
+        self.run(session.send(data, properties))
         self.sent += 1
+        self.why = None
         self.tidy()
         if self.choice["trial"]:
             from microdps.rollover import accepted
 
             accepted(session, self.choice, STATE)
+            del accepted
+            self.tidy()
             self.state = STATE
         if self.sent == 1:
-            from microdps.program.ending import proven
+            from microdps.program.trial import proven
 
             proven()
         begin = self.choice["begin"]
         if begin is not None and begin <= time.time():
             self.ended = "a newer certificate is valid"
-
-    def warning(self) -> dict:
-        """Say that the certificate expires → the property of the message that says it."""
-        from microdps.certificate import warning
-
-        note = warning(self.choice["expiry"])
-        del warning
-        self.tidy()
-        print("certificate:", note)
-        return {"certificate": note}
 
     def run(self, flow):
         """Run a flow, and keep the state that it has changed → what it returns."""
@@ -153,13 +169,15 @@ class Cycle:
             let_go((_MQTT if session.mqtt else "") + (_HTTPS if session.https else ""))
             self.modules = len(sys.modules)
 
-    def trouble(self, error):
-        """Report an exception that has ended the cycle, and decide how the next one begins."""
+    def trouble(self, error) -> int:
+        """Report an exception that has ended the cycle, and decide how the next one begins → the
+        least ms until then."""
         self.tidy()
         from microdps.program.trouble import report
 
-        report(self, error)
+        wait_ms = report(self, error)
         self.save_errors()
+        return wait_ms
 
     def save_errors(self, at_once: bool = False):
         """Write the errors to flash, if there are any and it is time."""

@@ -1,30 +1,17 @@
-"""How things end: a program's trial, a start, the program at Ctrl-C. Loaded then only."""
+"""How the program ends: by Ctrl-C, by a reset, by an exception. Loaded then only."""
 
-import errno
-import os
+import sys
 
 from micropython import const
 
-# The program in use: boot.py describes it.
-_USE = const("program/use")
+from microdps.errors import Error
+
+# Exceptions in a row after which a board is reset, and the wait after each.
+_FAULTS = const(10)
+_AGAIN_MS = const(60_000)
 
 # How often the watchdog is fed at the REPL.
 _FEED_MS = const(10_000)
-
-
-def proven():
-    """The program has sent a message: if it is on trial, it stays from now on."""
-    try:
-        with open(_USE) as file:
-            use = file.read()
-        if len(use) > 1:
-            with open(_USE + ".new", "w") as file:
-                file.write(use[0])
-            os.rename(_USE + ".new", _USE)
-            print("program: the one in slot %s stays in use" % use[0])
-    except OSError as error:
-        if error.args[0] != errno.ENOENT:  # no slots
-            print("error: cannot write %s: %s" % (_USE, error))
 
 
 def stopped(board, cycle) -> dict:
@@ -34,12 +21,42 @@ def stopped(board, cycle) -> dict:
     """
     from microdps.memory import heap_size, held
 
-    bytes_held = held()
+    last = {"held": held(), "size": heap_size(), "first": board.heap, "up_ms": board.now()}
     print("stopped")
     board.show("done")
     if cycle:
+        from microdps.backoff import left_ms
+
+        last["wait_ms"] = left_ms(cycle.session, cycle.link.now())
+        last["why"] = cycle.why
         cycle.save_errors(True)
-    return {"held": bytes_held, "size": heap_size(), "first": board.heap, "up_ms": board.now()}
+    return last
+
+
+def fault(board, error):
+    """An exception outside of a cycle: a driver's while the program starts, or our own fault.
+
+    A board says it, keeps it, waits a minute, and begins again → None; after ten in a row it is
+    reset. A computer's program ends → exit code.
+    """
+    if isinstance(error, Error) and not board.present:
+        print("error:", error)
+        return 1
+    if not board.present:
+        raise error
+    from microdps.program import journal
+
+    made = journal.entry(error)
+    print("error: %s: %s" % (made["code"], made["where"]))
+    sys.print_exception(error)
+    board.faults += 1
+    if board.faults == 1:
+        journal.save("errors.json", [made])
+    board.show("error")
+    if board.faults == _FAULTS:
+        reset("the program has failed %d times in a row" % _FAULTS)
+    board.sleep(_AGAIN_MS)
+    return None
 
 
 def at_repl(board):

@@ -2,17 +2,21 @@
 
 An entry is a dict: "utc" of the last time, "code", "where", "tracking_id" of Azure's, "count"; and
 after an error of the link the bytes free in MicroPython's heap, "free", and in IDF's, "idf_free".
+The code of an exception that is no Error is its class; "where" is its text, and the file and line
+where it was raised; and "exception" is true.
 """
 
 import gc
+import io
 import json
 import os
+import sys
 import time
 
 from micropython import const
 
 from microdps import memory
-from microdps.errors import LinkError
+from microdps.errors import Error, LinkError
 
 _MOST = const(8)
 _TEXT = const(80)
@@ -20,20 +24,40 @@ _TEXT = const(80)
 
 def entry(error) -> dict:
     """The entry for an exception."""
-    code, where = error.args if len(error.args) == 2 else (type(error).__name__, str(error))
+    if isinstance(error, Error):
+        code, where = error.args
+    else:
+        code, where = type(error).__name__, "%s (%s)" % (_cut(str(error)), line(error))
     made = {
         "utc": utc(),
         "code": code,
-        "where": str(where)[:_TEXT],
+        "where": _cut(where),
         "tracking_id": getattr(error, "tracking_id", ""),
         "count": 1,
     }
+    if not isinstance(error, Error):
+        made["exception"] = True
     if isinstance(error, LinkError):
         gc.collect()
         idf = memory.idf_heap()
         made["free"] = gc.mem_free() if hasattr(gc, "mem_free") else -1
         made["idf_free"] = idf[0] if idf else -1
     return made
+
+
+def line(error) -> str:
+    """The file and line where an exception was raised: of the last call in its traceback."""
+    file = io.StringIO()
+    sys.print_exception(error, file)
+    for text in reversed(file.getvalue().split("\n")):
+        if text[:8] == '  File "':
+            name, _, number = text[8:].partition('", line ')
+            return "%s:%s" % (name.rsplit("/", 1)[-1], number.split(",")[0])
+    return "no line known"
+
+
+def _cut(text: str) -> str:
+    return "".join([char if char >= " " else "?" for char in text[:_TEXT]])
 
 
 def add(entries: list, made: dict):

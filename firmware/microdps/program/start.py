@@ -6,7 +6,7 @@ from micropython import const
 
 from microdps.errors import Error
 from microdps.memory import heap_size
-from microdps.program.board import PRESENT, STATE
+from microdps.program.board import PLACE, PRESENT, STATE
 from microdps.program.cycle import Cycle, let_go
 
 # For each request, and for each registration with all its polls.
@@ -44,7 +44,7 @@ def start(board) -> Cycle:
     """
     from microdps.program import config
 
-    settings = config.load("config.json")
+    settings = config.load(PLACE + "config.json")
     del config
     if not PRESENT or not settings["wifi"]:
         why = "config.json names none" if PRESENT else "this machine has no network module"
@@ -52,6 +52,8 @@ def start(board) -> Cycle:
         settings["wifi"] = None
     if PRESENT:
         configure(board, settings["led"], settings["watchdog_s"])
+        if settings["wifi"]:
+            set_time_server(settings["ntp"])
     let_go()
     owner = settings["host"], settings["id_scope"], settings["registration_id"]
     choice = choose(board, owner)
@@ -68,6 +70,12 @@ def start(board) -> Cycle:
     return Cycle(board, settings, choice, session, link)
 
 
+def set_time_server(host: str):
+    import ntptime
+
+    ntptime.host = host
+
+
 def choose(board, owner):
     """Which identity to use, as microdps.rollover.look() describes it."""
     from microdps import rollover, state
@@ -75,7 +83,7 @@ def choose(board, owner):
     kept = state.known(STATE, state.owner(*owner))
     if board.spread_ms:  # the power was off: what has failed then is tried again
         kept.pop("passed", None)
-    return rollover.choose(kept, print)
+    return rollover.choose(kept, print, PLACE)
 
 
 def make_link(board, slot: str):
@@ -83,7 +91,7 @@ def make_link(board, slot: str):
     from microdps.driver.link import Link
     from microdps.rollover import load
 
-    return Link(load(slot), board.feed)
+    return Link(load(slot, PLACE), board.feed)
 
 
 def make_session(board, settings: dict, owner):

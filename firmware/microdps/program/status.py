@@ -5,7 +5,7 @@ import sys
 
 import microdps
 from microdps.errors import Error
-from microdps.program.board import STATE
+from microdps.program.board import PLACE, STATE
 from microdps.program.cycle import let_go
 
 _HERE = "program.status "
@@ -52,12 +52,14 @@ def known():
     """The device, as the state file names it, and what that file holds. Raises Error."""
     from microdps.program.config import load
 
-    settings = load()
+    settings = load(PLACE + "config.json")
     let_go(_HERE)
     from microdps import state
 
     owner = state.owner(settings["host"], settings["id_scope"], settings["registration_id"])
     print("device:", owner)
+    if PLACE:
+        print("configuration: in %s, deployed with the program" % PLACE)
     return state.load(STATE, owner)
 
 
@@ -67,13 +69,42 @@ def assignment():
         print("assigned to %s as %s" % (kept["hub"], kept["device_id"]))
     else:
         print("assigned: not yet")
+    let_go(_HERE)
+    next_try(kept)
+
+
+def next_try(kept: dict):
+    """When the program goes on, if it waits after an error, and why."""
+    import time
+
+    from microdps import advice
+    from microdps.program import last
+
+    wait_s = last.get("wait_ms", 0) // 1000
+    code = last.get("why")
+    if not wait_s and "up_ms" not in last:  # the program does not run here
+        wait_s = int(kept.get("due_s", 0) - time.time())
+    if wait_s > 0:
+        day, clock = _when(time.time() + wait_s)
+        why = advice.lookup(code)[0] if code else "it was refused"
+        print("waits until %s %s UTC: %s; 'microdps reset' tries at once" % (day, clock, why))
+    if "up_ms" in last:
+        minutes = last["up_ms"] // 60_000
+        print("up: %d days, %d:%02d hours" % (minutes // 1440, minutes // 60 % 24, minutes % 60))
+
+
+def _when(moment: float):
+    import time
+
+    now = time.gmtime(int(moment))
+    return "%d-%02d-%02d" % tuple(now[:3]), "%02d:%02d" % tuple(now[3:5])
 
 
 def certificate():
     from microdps import certificate, rollover
 
     slot = used_slot()
-    identity = rollover.load(slot)
+    identity = rollover.load(slot, PLACE)
     for cert in identity.certs("cert"):
         moment = certificate.validity(cert, identity.name("cert"))[1]
         days = certificate.days_left(moment)
@@ -92,19 +123,19 @@ def used_slot() -> str:
 
 
 def errors():
+    from microdps import advice
     from microdps.program import journal
 
     print("clock: %s UTC" % journal.utc())
     entries = journal.load("errors.json")
-    print("errors: %d" % len(entries))
+    print("errors: %s" % (len(entries) or "none"))
     for entry in entries:
-        print(
-            "  %s UTC  %s  %s  %s  %d times"
-            % (
-                entry["utc"],
-                entry["code"],
-                entry["where"],
-                entry.get("tracking_id") or "-",
-                entry["count"],
-            )
-        )
+        times = "" if entry["count"] == 1 else ", %d times" % entry["count"]
+        print("  %s UTC%s: %s" % (entry["utc"], times, entry["where"]))
+        code = entry["code"]
+        if entry.get("exception"):
+            print("    %s in the program or app.py" % code)
+        else:
+            print("    %s: %s. Check %s." % ((code,) + advice.lookup(code)))
+        if entry.get("tracking_id"):
+            print("    tracking ID:", entry["tracking_id"])

@@ -12,14 +12,22 @@ from microdps.program.journal import add, entry
 _FAULTS = const(10)
 _NO_MEMORY = const(3)
 
+# The wait after exceptions in a row doubles with each, from 1 s; that after failures for want of
+# memory is 4 s, then 512 s. So a board resets itself 170 times a day at most, and each time writes
+# its journal once.
+_WAIT_MS = const(500)
+_MEMORY_WAITS = const((0, 3, 10))
 
-def report(cycle, error):
-    """Note an exception in the journal, show it, and reset the board if that is due.
+
+def report(cycle, error) -> int:
+    """Note an exception in the journal, show it, and reset the board if that is due → the least
+    ms until the next cycle.
 
     On a computer the first error of the package ends the program: it is raised again.
     """
     board = cycle.board
-    add(cycle.errors, entry(error))
+    made = entry(error)
+    add(cycle.errors, made)
     board.show("error")
     trial = cycle.choice["trial"]
     if trial:
@@ -33,18 +41,29 @@ def report(cycle, error):
             cycle.save_errors(True)
             raise error
         print("error:", error)
+        cycle.why = made["code"]
+        if error.args[0] in ("server-certificate", "clock"):
+            board.clock_ms = min(board.clock_ms, board.now())  # is the clock right?
     else:
-        cycle.faults += 1
-        print("error: app.py: %r" % error)
+        print("error: %s: %s" % (made["code"], made["where"]))
         sys.print_exception(error)
+        cycle.faults += 1
     if isinstance(error, MemoryError) or error.args[:1] == ("memory",):
         cycle.no_memory += 1
+    if PRESENT:
+        _reset_if_due(cycle)
+    shift = max(cycle.faults, _MEMORY_WAITS[min(cycle.no_memory, 2)])
+    return _WAIT_MS << min(shift, 10) if shift else 0
+
+
+def _reset_if_due(cycle):
     why = ""
     if cycle.no_memory >= _NO_MEMORY:
         why = "no memory, %d times in a row" % _NO_MEMORY
     elif cycle.faults >= _FAULTS:
         why = "%d cycles in a row have failed" % _FAULTS
-    if why and PRESENT:
+    if why:
         from microdps.program.ending import reset
 
+        cycle.save_errors()
         reset(why)

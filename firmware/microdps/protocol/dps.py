@@ -14,13 +14,16 @@ from micropython import const
 from microdps.errors import ProtocolError
 from microdps.protocol import Assignment
 from microdps.protocol.http import FIELDS
-from microdps.protocol.url import quote, split_host
+from microdps.protocol.url import TOKEN, quote, split_host
 
 # At most 5 polls in 10 s are allowed (DPS quotas), so 2 s lie between two, and some more.
 _POLL_MS = const(2200)
 
 # An operation ID is of some 60 characters.
 _OPERATION = const(256)
+
+# What a device ID is made of ("Understand the identity registry in your IoT hub").
+_DEVICE_ID = TOKEN[:65] + b"+%#*?!(),:=@$'"
 
 
 def register(
@@ -69,22 +72,26 @@ def _operation(answer: dict, status, host: str) -> str:
         from microdps.protocol.service_error import refusal
 
         raise refusal(answer, status, host)
-    operation = answer.get("operationId", "")
+    operation = answer.get("operationId")
     if not isinstance(operation, str) or not 0 < len(operation) <= _OPERATION:
+        operation = " "
+    if any(not "!" <= char <= "~" for char in operation):
         raise ProtocolError("answer", host + ": operationId")
     return operation
 
 
 def _assignment(answer: dict, host: str) -> Assignment:
     """What an answer of DPS says of a device that is assigned. Raises ProtocolError."""
+    from microdps.protocol.printable import printable
+
     state = answer.get("registrationState", {})
     try:
         hub = state["assignedHub"]
         device_id = state["deviceId"]
         split_host(hub)
-        if not device_id.encode():
+        if not 0 < len(device_id) <= 128 or device_id.encode().strip(_DEVICE_ID):
             raise ValueError
-        substatus = str(state.get("substatus") or "")
+        substatus = printable(state.get("substatus"), 64)
         return Assignment(hub, device_id, "assigned", substatus, state.get("payload"))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ProtocolError("answer", host + ": registrationState")

@@ -60,9 +60,16 @@ class Connection:
             self.tidy()
             from microdps.protocol.redirect import redirect
 
-            host, path = redirect(self, host, hops)
+            target, path = redirect(self, host, hops, fields)
             del redirect
+            if target != host:
+                fields = self.leave(fields)
+            host = target
             hops += 1
+
+    def leave(self, fields: bytes) -> bytes:
+        """The header lines for another host, after a redirect. microdps.client drops secrets."""
+        return fields
 
     def tidy(self):
         """Called when modules are not needed any longer. microdps.session puts its own here."""

@@ -86,6 +86,9 @@ class Mqtt:
                 yield "send", memoryview(data)
             # Mostly it comes alone and whole; then there is no need of another generator.
             n = yield "recv", self.view
+            if not n:
+                yield "close", None
+                raise LinkError("closed", hub)
             whole = n == 4 and self.is_packet(_PUBACK, 4, self.id)
             if whole:
                 self.acknowledged = self.id
@@ -105,8 +108,10 @@ class Mqtt:
         return self.number(n, self.id)
 
     def message(self, session, body, properties, system):
-        """The flow that sends a message of a microdps.device.Session."""
+        """Flow: send a message of a microdps.session.Session."""
         hub, device_id = session.assignment[:2]
+        if "#" in device_id or "+" in device_id:  # wildcards (4.7.1)
+            raise LinkError("mqtt-device-id", "%s: %s" % (hub, device_id))
         name = self.topic
         if properties or system or not name:
             from microdps.protocol.properties import bag
@@ -114,7 +119,10 @@ class Mqtt:
             name = topic(device_id, bag(properties, **system))
             if not properties and not system:
                 self.topic = name
-        return self.send(hub, device_id, name, body, session.timeout_ms)
+        yield from self.send(hub, device_id, name, body, session.timeout_ms)
+        if session.say:
+            ms = (yield "now", None) - self.sent_ms
+            session.say("PUBLISH %s/devices/%s: PUBACK in %d ms" % (self.where, device_id, ms))
 
     def ping(self, session):
         """Flow: keep the connection, if there is one and it is time; one that was lost is opened

@@ -26,7 +26,8 @@ def encode(properties, **system) -> bytes:
     properties  dict of str: str, the application's own, or None
     system      message_id (at most 128 characters), correlation_id, content_type, content_encoding
 
-    Raises ValueError if a name is not a token, or a value is no visible ASCII text.
+    Raises ValueError if a name is not a token, or a value is no visible ASCII text; TypeError if
+    one of them is no str.
     """
     lines = b""
     for header, _, value in _checked(properties, system):
@@ -45,9 +46,14 @@ def bag(properties, **system) -> str:
 
 
 def _checked(properties, system) -> list:
-    """Header, name in a bag and value of each property. Raises ValueError."""
+    """Header, name in a bag and value of each property. Raises ValueError, TypeError."""
     found = []
-    for name, value in (properties or {}).items():
+    properties = properties or {}
+    for given in (properties, system):
+        for name, value in given.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise TypeError("property: %s: name and value must be str" % name)
+    for name, value in properties.items():
         if not name or name.encode().strip(_NAME):
             raise ValueError("property: " + name)
         found.append(("iothub-app-" + name, quote(name), value))

@@ -10,6 +10,9 @@ from microdps.protocol.url import split_host
 # How often one request is redirected.
 _REDIRECTS = const(5)
 
+# What a request's head needs beside its URL and its header lines, and some more.
+_ROOM = const(128)
+
 
 def split_url(url: str):
     """Split `https://host[:port]/path?query#fragment` → (host, path with query).
@@ -32,8 +35,9 @@ def visible(text: str) -> bool:
     return True
 
 
-def redirect(response, host: str, hops: int):
-    """Where a 307 or 308 from a host leads → (host, path). To https only, _REDIRECTS times."""
+def redirect(response, host: str, hops: int, fields: bytes):
+    """Where a 307 or 308 from a host leads → (host, path). Raises ProtocolError if that is not
+    https, another's host, too long for a request, or after _REDIRECTS times."""
     if hops == _REDIRECTS:
         raise ProtocolError("redirects", host)
     try:
@@ -42,6 +46,17 @@ def redirect(response, host: str, hops: int):
             url = "https:" + url
         elif url[:1] == "/":
             url = "https://" + host + url
-        return split_url(url)
+        target, path = split_url(url)
     except ValueError:  # a UnicodeError is one
         raise ProtocolError("redirect", host)
+    room = len(response.buf) - len(fields) - _ROOM
+    if len(url) > room or not _same_owner(split_host(host)[0], split_host(target)[0]):
+        raise ProtocolError("redirect", host)
+    return target, path
+
+
+def _same_owner(name: str, other: str) -> bool:
+    """Are two hosts the same, or both of one of Azure's domains (azure-devices.net, …)?"""
+    domain = name.lower().split(".")[-2:]
+    azure = len(domain) == 2 and domain[0].startswith("azure-devices")
+    return name.lower() == other.lower() or (azure and other.lower().split(".")[-2:] == domain)

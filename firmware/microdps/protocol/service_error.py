@@ -2,17 +2,21 @@
 
 from microdps.errors import ProtocolError, ServiceError
 from microdps.protocol.answer import header, json_object
+from microdps.protocol.printable import printable
 
 
 def error(
     code, where: str, status: int, error_code, message, tracking_id, retry_s: int = 0
 ) -> ServiceError:
-    """A ServiceError with all its attributes."""
-    made = ServiceError(code, where)
+    """A ServiceError with all its attributes. The peer's own are of the types that ServiceError
+    names, cut and printable."""
+    if not isinstance(error_code, int) or not 100 <= error_code <= 999_999:
+        error_code = printable(error_code, 64) or None
+    made = ServiceError(code or error_code or status, where)
     made.status = status
     made.error_code = error_code
-    made.message = message
-    made.tracking_id = tracking_id
+    made.message = printable(message, 256)
+    made.tracking_id = printable(tracking_id)
     made.retry_s = retry_s
     return made
 
@@ -26,7 +30,7 @@ def failure(response, where: str) -> ServiceError:
     status = response.status
     try:
         body = json_object(response, where)
-    except ProtocolError:  # an answer of something before the service: its status says enough
+    except (ProtocolError, MemoryError):  # not the service's own: its status says enough
         body = {}
     code = body.get("errorCode")
     message = body.get("message")
@@ -34,11 +38,10 @@ def failure(response, where: str) -> ServiceError:
     if isinstance(body.get("Message"), str):
         name, _, message = body["Message"].partition(";")
         code = name.split(":")[-1]
-        tracking = str(body.get("ExceptionMessage")).split("-TimeStamp")[0]
+        tracking = printable(body.get("ExceptionMessage"), 256).split("-TimeStamp")[0]
         tracking = tracking.replace("Tracking ID:", "")
-    if not tracking:
-        tracking = (header(response, "x-ms-request-id") or b"").decode()
-    return error(code or status, where, status, code, message or "", tracking, response.retry_s)
+    tracking = tracking or header(response, "x-ms-request-id")
+    return error(None, where, status, code, message, tracking, response.retry_s)
 
 
 def refusal(answer: dict, status, where: str) -> Exception:
@@ -46,8 +49,7 @@ def refusal(answer: dict, status, where: str) -> Exception:
     state = answer.get("registrationState") or {}
     if status not in ("failed", "disabled") or not isinstance(state, dict):
         return ProtocolError("answer", where + ": status")
-    message = state.get("errorMessage") or ""
-    return error(status, where, 200, state.get("errorCode"), message, "")
+    return error(status, where, 200, state.get("errorCode"), state.get("errorMessage"), "")
 
 
 def too_late(response, status, where: str) -> ServiceError:

@@ -17,11 +17,16 @@ def quote(text: str) -> str:
 def split_host(host: str):
     """Split `name` or `name:port` → (name, port); the port is 443 if none is given.
 
-    Raises ValueError if the name is empty or holds what no host name has, or the port is no
-    number from 1 to 65535.
+    Raises ValueError if the name is empty, longer than 253 (RFC 1035, 2.3.4) or holds what no
+    host name has, or the port is no number from 1 to 65535.
     """
     name, _, port = host.partition(":")
     port = port or "443"
-    if not name or name.encode().strip(TOKEN) or not port.isdigit() or not 0 < int(port) < 65536:
+    if (
+        not 0 < len(name) < 254
+        or name.encode().strip(TOKEN)
+        or not port.isdigit()
+        or not 0 < int(port) < 65536
+    ):
         raise ValueError("host: " + host)
     return name, int(port)

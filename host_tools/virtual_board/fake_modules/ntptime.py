@@ -1,8 +1,11 @@
-"""Fake ntptime: the computer's clock is right already. The host "wrong" does not answer."""
+"""Fake ntptime: gives the computer's time. The host "wrong.example" does not answer."""
+
+import time as _time
 
 host = "pool.ntp.org"
 
 
-def settime():
-    if host == "wrong":
+def time():
+    if host == "wrong.example":
         raise OSError(110, "ETIMEDOUT")
+    return int(_time.time())

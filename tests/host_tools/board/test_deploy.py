@@ -9,6 +9,7 @@ from helpers.virtual_boards import VirtualBoard, device
 from microdps_tools import FIRMWARE, ToolError
 from microdps_tools.board import deploy, verbs
 from microdps_tools.board.raw_repl import SerialTransport
+from microdps_tools.device.config import write_config
 
 
 @pytest.fixture
@@ -93,9 +94,9 @@ def test_app_and_configuration_are_sent_on_request_only(board, command, tmp_path
     assert command("deploy", board.port).code == 0
     assert "def read" in board.mpremote("resume", "cat", ":app.py")
     board.mpremote("resume", "exec", "with open('app.py', 'w') as f: f.write('mine')")
-    assert "slot a" in command("deploy", board.port, "--config", folder).out
-    assert board.mpremote("resume", "cat", ":config.json") == '{"log": "info"}'
-    assert board.mpremote("resume", "cat", ":identity/a/roots.der") == "roots"
+    assert "slot b" in command("deploy", board.port, "--config", folder).out
+    assert board.mpremote("resume", "cat", ":program/b/config.json") == '{"log": "info"}'
+    assert board.mpremote("resume", "cat", ":program/b/identity/a/roots.der") == "roots"
     assert board.mpremote("resume", "cat", ":app.py") == "mine"
     assert "1 files sent" in command("deploy", board.port, "--app").out
     assert "def read" in board.mpremote("resume", "cat", ":app.py")
@@ -104,16 +105,43 @@ def test_app_and_configuration_are_sent_on_request_only(board, command, tmp_path
     assert "cannot read" in message and "microdps config" in message
 
 
+def test_configuration_stays_with_the_program_until_it_is_replaced(board):
+    device_files = {"config.json": b"old", "identity/a/key.der": b"old key"}
+    put(board, small(1, PROVES) | device_files)
+    assert "proven" in board.until("proven", reset=True)
+    put(board, small(2, PROVES))
+    assert board.mpremote("resume", "cat", ":program/b/config.json") == "old"
+    assert "proven" in board.until("proven", reset=True)
+    assert "2 files sent" in put(board, small(2, PROVES) | device_files | {"config.json": b"new"})
+    assert board.mpremote("resume", "cat", ":program/a/config.json") == "new"
+    assert board.mpremote("resume", "cat", ":program/a/identity/a/key.der") == "old key"
+    assert board.mpremote("resume", "cat", ":program/b/config.json") == "old"
+
+
+def test_program_that_goes_back_takes_its_configuration_back(simulator, command, board, tmp_path):
+    folder = device(tmp_path / "device", simulator, "goes-back")
+    assert command("deploy", board.port, "--config", folder).code == 0
+    board.until("messages sent")
+    wrong = device(tmp_path / "wrong", simulator, "goes-elsewhere")
+    write_config(wrong, {"host": "localhost:9", "messages": 1})
+    assert command("deploy", board.port, "--config", wrong).code == 0
+    board.until("error: localhost:9")
+    for _ in range(2):
+        board.until("error: localhost:9", reset=True)
+    shown = board.until("messages sent", reset=True)
+    assert "sent no message: back to a" in shown
+    assert "done: 3 messages sent" in shown
+
+
 @pytest.mark.parametrize("fault", ["raise ValueError('broken')\n", ""], ids=["import", "silent"])
 def test_program_that_never_sends_is_replaced_by_the_old_one(board, fault):
     put(board, small(1, PROVES))
-    main = (FIRMWARE / "main.py").read_bytes().replace(b"_PAUSE_S = 2", b"_PAUSE_S = 0")
     broken = {"microdps/program.py": fault.encode()} if fault else {}
-    put(board, small(2) | broken, main=main)
+    put(board, small(2) | broken)
     if fault:  # the board starts again without help
         shown = board.until("version 1 runs")
         assert shown.count("ValueError: broken") >= 2
-        assert shown.count("the new program failed: starting again") >= 2
+        assert shown.count("the program failed: starting again in 2 s") >= 2
     else:
         board.until("version 2 runs")
         for _ in range(2):
@@ -165,19 +193,33 @@ def test_program_runs_with_a_damaged_use_file(board, text):
     assert "version 1 runs" in board.until(">>> ", reset=True)
 
 
+# Prints the configuration and the key that lie in the program's slot.
+SHOWS_FILES = (
+    "    place = __file__.rsplit('microdps/', 1)[0]\n"
+    "    print(open(place + 'config.json').read(), open(place + 'identity/a/key.der').read())\n"
+)
+
+
+def whole(version: int) -> dict[str, bytes]:
+    """A program, its configuration and its identity, all of one version."""
+    number = b"%d" % version
+    files = {"config.json": number, "identity/a/key.der": number}
+    return small(version, SHOWS_FILES + PROVES, added=b"# " + number) | files
+
+
 def test_power_cut_at_every_call(tmp_path, monkeypatch):
-    """After each cut the old program starts, and a second deploy succeeds."""
+    """After each cut the old program starts with its own files, and a second deploy succeeds."""
     board = VirtualBoard(tmp_path / "flash")
-    whole = SerialTransport.exec_raw_no_follow
+    send = SerialTransport.exec_raw_no_follow
     left = itertools.count(-1000)
 
     def cut(self, command):
-        whole(self, command)
+        send(self, command)
         if next(left) == 0:
             board.kill()
 
     with board:
-        put(board, small(1, PROVES))
+        put(board, whole(1))
         assert "proven" in board.until("proven", reset=True)
     monkeypatch.setattr(SerialTransport, "exec_raw_no_follow", cut)
     version = 1
@@ -186,7 +228,7 @@ def test_power_cut_at_every_call(tmp_path, monkeypatch):
         left = itertools.count(-calls)
         board.start()
         try:
-            put(board, small(version, PROVES, added=b"# %d" % version))
+            put(board, whole(version))
         except ToolError as error:
             assert "broke off" in str(error) and "deploy again" in str(error)
         else:
@@ -194,9 +236,9 @@ def test_power_cut_at_every_call(tmp_path, monkeypatch):
         left = itertools.count(-1000)
         board.start()
         shown = board.until("proven", reset=True)
-        assert f"version {old} runs" in shown or f"version {version} runs" in shown
+        assert any(f"version {n} runs\n{n} {n}\n" in shown for n in (old, version))
         assert "Traceback" not in shown
-        put(board, small(version, PROVES, added=b"# %d" % version))
+        put(board, whole(version))
         assert f"version {version} runs" in board.until("proven", reset=True)
         found = board.mpremote(
             "resume", "exec", "import os; print(os.listdir(), os.listdir('/program'))"

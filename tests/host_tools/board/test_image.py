@@ -12,7 +12,7 @@ from helpers.virtual_boards import VirtualBoard, configure
 from microdps_tools import ToolError, boards
 from microdps_tools.board import image
 from microdps_tools.boards import MEGABYTE as MB
-from microdps_tools.device.program import compile_program, manifest
+from microdps_tools.device.program import compile_program, digest, manifest
 
 BLOCK = 4096
 
@@ -48,7 +48,9 @@ def test_program_image_has_the_files_of_a_deploy(files):
         "mpy"
     }
     with fs.open("/program/a/manifest", "rb") as file:
-        assert file.read() == manifest(compile_program())
+        assert file.read() == manifest(
+            {n: digest(content) for n, content in compile_program().items()}
+        )
 
 
 def test_program_that_does_not_fit():

@@ -7,7 +7,9 @@ import pty
 import subprocess
 import termios
 import threading
+import time
 import tty
+import zlib
 
 import pytest
 
@@ -95,7 +97,50 @@ def test_status_shows_assignment_certificate_and_errors(where, request, folder, 
     assert f"device: {simulator.id_scope}/status-" in shown
     assert f"assigned to {simulator.hub} as status-" in shown
     assert "certificate: until 20" in shown
-    assert "2026-11-24 03:00:00 UTC  401002  dps  8ad0463c  3 times" in shown
+    assert (
+        "errors: 1\n  2026-11-24 03:00:00 UTC, 3 times: dps\n"
+        "    401002: the certificate was not accepted. Check that its CN"
+    ) in shown
+    assert "    tracking ID: 8ad0463c\n" in shown
+    if where == "port":
+        assert shown.endswith(f"{target}: restarted, so the program goes on\n")
+    assert main(["status", target, "--no-restart"]) == 0
+    assert ("reset the board, and the program starts" in capsys.readouterr().out) == (
+        where == "port"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kept", "text"),
+    [
+        ({"refusals": 3, "due_s": 240}, "waits until 20"),
+        ({"refusals": 3, "due_s": -5}, None),
+        ({}, None),
+    ],
+)
+def test_status_says_when_it_is_tried_again(folder, capsys, kept, text):
+    """state.json as the device writes it: JSON behind its CRC-32."""
+    path = folder / "state.json"
+    state = json.loads(path.read_bytes().partition(b" ")[2]) | kept
+    if "due_s" in state:
+        state["due_s"] += int(time.time())
+    data = json.dumps(state).encode()
+    path.write_bytes(b"%08x " % zlib.crc32(data) + data)
+    assert main(["status", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert (text or "assigned to") in shown
+    assert ("waits until" in shown) == bool(text)
+
+
+def test_exception_in_the_journal_is_told_as_one(folder, capsys):
+    entry = {"utc": "2026-11-24 03:00:00", "code": "ZeroDivisionError", "count": 1}
+    entry |= {"where": "divide by zero (app.py:5)", "exception": True}
+    (folder / "errors.json").write_text(json.dumps([entry]))
+    assert main(["status", str(folder)]) == 0
+    assert (
+        "  2026-11-24 03:00:00 UTC: divide by zero (app.py:5)\n"
+        "    ZeroDivisionError in the program or app.py\n"
+    ) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("where", ["folder", "port"])
@@ -108,7 +153,7 @@ def test_reset_forgets_the_assignment_and_the_errors(where, request, folder, cap
     assert main(["status", target]) == 0
     shown = capsys.readouterr().out
     assert "assigned: not yet" in shown
-    assert "errors: 0" in shown
+    assert "errors: none" in shown
 
 
 def test_missing_port(capsys):
