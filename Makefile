@@ -13,7 +13,7 @@ ON_BOARD := $(wildcard host_tools/board/on_board/*.py)
 VIRTUAL_BOARD := host_tools/virtual_board/start.py $(wildcard host_tools/virtual_board/fake_modules/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-power test-fuzz picture sizes bench lint lock certs enroll check image \
+.PHONY: help setup demo test test-versions test-power test-fuzz test-sessions test-year picture sizes bench lint lock certs enroll check image \
     flash deploy status monitor clean
 
 help: ## list the targets
@@ -37,6 +37,13 @@ test-power: setup $(VENV)/test.done ## cut the power at every flash operation of
 test-fuzz: setup $(VENV)/test.done ## many random requests to the simulator (FUZZ_REQUESTS= FUZZ_SEED=)
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),100000) FUZZ_SEED=$(or $(FUZZ_SEED),1) \
 	    $(BIN)/pytest tests/host_tools/simulator/test_hostile_clients.py
+
+test-sessions: setup $(VENV)/test.done ## many random answers to whole sessions, on both interpreters (SESSIONS=)
+	@SESSIONS=$(or $(SESSIONS),100000) $(BIN)/pytest tests/unit/test_sessions.py
+	@SESSIONS=$(or $(SESSIONS),10000) $(BIN)/pytest tests/test_sessions_on_micropython.py
+
+test-year: setup $(VENV)/test.done ## a board under random trouble for a simulated year (YEAR_SEED=)
+	@YEAR_SEED=$(or $(YEAR_SEED),1) $(BIN)/pytest tests/test_year.py
 
 picture: setup $(VENV)/test.done ## write host_tools/simulator/page.png: the page of a running simulator
 	@PYTHONPATH=tests $(BIN)/python tests/page_picture.py
