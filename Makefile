@@ -6,14 +6,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 # The files that go on a board.
-DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/microdps/*.py firmware/microdps/*/*.py))
+DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/examples/*.py firmware/microdps/*.py firmware/microdps/*/*.py))
 
 # Other files for MicroPython: they run during a deploy, and on the virtual board.
 ON_BOARD := $(wildcard host_tools/board/on_board/*.py)
 VIRTUAL_BOARD := host_tools/virtual_board/start.py $(wildcard host_tools/virtual_board/fake_modules/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-power test-fuzz test-sessions test-year sizes bench lint lock certs enroll check image \
+.PHONY: help setup demo test test-versions test-power test-fuzz test-sessions test-year picture sizes bench lint lock certs enroll check image \
     flash deploy status monitor clean
 
 help: ## list the targets
@@ -44,6 +44,9 @@ test-sessions: setup $(VENV)/test.done ## many random answers to whole sessions,
 
 test-year: setup $(VENV)/test.done ## a board under random trouble for a simulated year (YEAR_SEED=)
 	@YEAR_SEED=$(or $(YEAR_SEED),1) $(BIN)/pytest tests/test_year.py
+
+picture: setup $(VENV)/test.done ## write host_tools/simulator/page.png: the page of a running simulator
+	@PYTHONPATH=tests $(BIN)/python tests/page_picture.py
 
 sizes: setup $(VENV)/test.done $(VENV)/versions.done ## write firmware/SIZES.md: flash and heap of each module
 	@PYTHONPATH=tests $(BIN)/python -m bench.sizes

@@ -6,7 +6,7 @@ Source: MicroPython, docs/reference/manifest.rst.
 # ruff: noqa: F821
 # mypy: disable-error-code="name-defined"
 
-metadata(description="Azure IoT Hub by DPS and X.509", version="0.1.0")
+metadata(description="Azure IoT Hub by DPS and X.509", version="0.2.0")
 
 include("$(PORT_DIR)/boards/manifest.py")
 

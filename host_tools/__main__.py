@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from microdps import __version__
 from microdps.errors import Error
 
 from . import ToolError
@@ -54,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
         description="Azure IoT Hub for MicroPython boards, by DPS and X.509 over HTTPS.",
         epilog="example: microdps simulate",
     )
+    top.add_argument("--version", action="version", version=f"microdps {__version__}")
     verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
     for add_parser in ADD_PARSERS:
         add_parser(verbs)

@@ -1,11 +1,13 @@
-"""firmware/package.json and manifest.py list every file of the device package."""
+"""firmware/package.json and manifest.py list every file of the device package, and its version."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
+import microdps
 from helpers.virtual_boards import VirtualBoard
 from microdps_tools import CHECKOUT, FIRMWARE
 
@@ -22,12 +24,19 @@ def device_files() -> set[str]:
     return {n for n in found if n.endswith((".py", ".txt")) and not n.endswith("/cpython.py")}
 
 
+def test_all_names_of_the_version_agree():
+    """There is one version: of the program on the board, and of the tools."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == microdps.__version__
+    changes = (CHECKOUT / "CHANGELOG.md").read_text()
+    assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == microdps.__version__
+
+
 def test_package_json_lists_every_file_and_the_version():
     package = json.loads((FIRMWARE / "package.json").read_text())
     assert {target for target, _ in package["urls"]} == device_files()
     assert all(target == source for target, source in package["urls"])
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    assert package["version"] == project["version"]
+    assert package["version"] == microdps.__version__
 
 
 def test_mip_installs_the_package(board):
@@ -56,6 +65,5 @@ def test_manifest_freezes_every_module():
     )
     assert included == {name for name in device_files() if name.endswith(".py")}
     assert all((FIRMWARE / name).exists() for name in included)
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    assert frozen["version"] == project["version"]
+    assert frozen["version"] == microdps.__version__
     assert Path(str(frozen["base"])) == Path(".")

@@ -48,6 +48,7 @@ FIRMWARE_ROOMS = {
     "device": "__init__ device aio client session provisioning identity backoff state certificate"
     " rollover late_certificate",
     "start": "main boot app manifest",
+    "examples": "sensor two_tasks http_client",
 }
 FIRMWARE_LAYERS = {
     "errors": "",
@@ -56,6 +57,7 @@ FIRMWARE_LAYERS = {
     "device": "protocol driver errors",
     "program": "device protocol driver errors",
     "start": "program",
+    "examples": "program device errors",
 }
 
 # Protocol modules do no I/O, so they import none of these.
@@ -84,7 +86,7 @@ def simulator(host_tools):
 def firmware():
     modules = read_tree(FIRMWARE / "microdps", "microdps")
     modules["__init__"] = modules.pop("")
-    for path in FIRMWARE.glob("*.py"):
+    for path in (*FIRMWARE.glob("*.py"), *FIRMWARE.glob("examples/*.py")):
         modules[path.stem] = read_module(path, path.stem, "microdps", set(modules))
     return modules
 

@@ -1,8 +1,9 @@
-"""The READMEs are right: their commands and code run, and their links lead to files."""
+"""The commands and the code of the READMEs run, and their tables are complete."""
 
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sysconfig
@@ -19,11 +20,6 @@ from microdps_tools.simulator.settings import Settings
 
 PORT = "/dev/ttyUSB0"
 
-READMES = [
-    path
-    for path in sorted(CHECKOUT.glob("**/README.md"))
-    if not re.search(r"(^|/)(\.|build/|node_modules/)", str(path.relative_to(CHECKOUT)))
-]
 README = (CHECKOUT / "README.md").read_text()
 
 
@@ -31,28 +27,13 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
+FIRMWARE_README = (CHECKOUT / "firmware" / "README.md").read_text()
+FIRMWARE_PROGRAMS = blocks(FIRMWARE_README, "python")
+
+
 def commands(block: str) -> list[list[str]]:
     lines = block.replace("\\\n", " ").splitlines()
     return [shlex.split(part, comments=True) for line in lines for part in line.split(" && ")]
-
-
-def test_each_folder_of_the_house_has_a_readme():
-    for folder in ("", "firmware", "host_tools", "host_tools/simulator", "boards", "tests"):
-        assert CHECKOUT / folder / "README.md" in READMES
-
-
-@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(CHECKOUT)))
-def test_links_lead_to_files(path):
-    for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
-        if not target.startswith("https://"):
-            assert (path.parent / target).exists(), target
-
-
-@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(CHECKOUT)))
-def test_make_targets_exist(path):
-    makefile = (CHECKOUT / "Makefile").read_text()
-    for target in re.findall(r"(?:`|^)make ([a-z-]+)", path.read_text(), re.MULTILINE):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 def test_every_microdps_command_is_right_usage():
@@ -107,7 +88,7 @@ def test_program_of_the_readme_runs(simulator, which, tmp_path):
 
 
 def test_asyncio_program_of_the_readme_runs(simulator, which):
-    code, _ = blocks((CHECKOUT / "firmware" / "README.md").read_text(), "python")
+    (code,) = (code for code in FIRMWARE_PROGRAMS if "microdps.aio" in code)
     name = f"readme-aio-{which.name}"
     code = code.replace('"identity/a"', repr(str(simulator.device(name))))
     code = code.replace('"0ne00111111"', repr(simulator.id_scope))
@@ -116,7 +97,7 @@ def test_asyncio_program_of_the_readme_runs(simulator, which):
 
 
 def test_client_of_the_readme_runs(simulator, which):
-    _, code = blocks((CHECKOUT / "firmware" / "README.md").read_text(), "python")
+    (code,) = (code for code in FIRMWARE_PROGRAMS if "microdps.client" in code)
     identity = simulator.device(f"readme-client-{which.name}")
     code = code.replace('"identity/a"', repr(str(identity)))
     code = code.replace("https://hub.example:8443", f"https://{simulator.dps}")
@@ -167,6 +148,36 @@ def test_first_board_gets_to_telemetry(simulator, tmp_path):
         assert microdps([*monitor, "eval", "6*7"], tmp_path, **{PORT: board.port}) == "42\n"
 
 
+def test_own_main_program_gets_onto_a_board(simulator, tmp_path):
+    """The commands of firmware/README.md, on a virtual board."""
+    boards.configure(tmp_path / "device", simulator, "readme-own-main", interval_s=0.5)
+    (tmp_path / "firmware").symlink_to(CHECKOUT / "firmware")
+    (block,) = (b for b in blocks(FIRMWARE_README, "sh") if "mip install" in b)
+    with boards.VirtualBoard(tmp_path / "flash") as board:
+        for command in commands(block):
+            microdps(command, tmp_path, **{PORT: board.port})
+        assert "/messages/events: 204" in board.until("/messages/events: 204")
+    assert simulator.messages("readme-own-main")
+
+
+def test_next_certificate_gets_onto_a_board(simulator, tmp_path):
+    """The commands of firmware/README.md, on a virtual board."""
+    name = "readme-renewed"
+    names = {"device-01": name, "certs/device-01/b": f"certs/{name}/b"}
+    shutil.copytree(simulator.folder / "certs", tmp_path / "certs")
+    microdps(["microdps", "certs", "chain", name], tmp_path)
+    boards.configure(tmp_path / "device", simulator, name)
+    (block,) = (b for b in blocks(FIRMWARE_README, "sh") if "certs renew" in b)
+    *renew, deploy = commands(block)
+    with boards.VirtualBoard(tmp_path / "flash") as board:
+        microdps(deploy, tmp_path, **{PORT: board.port})
+        board.until("done: 3 messages sent")
+        for command in renew:
+            microdps(command, tmp_path, **names)
+        microdps(deploy, tmp_path, **{PORT: board.port})
+        assert "the one in slot b is in use now" in board.until("messages sent")
+
+
 def test_make_targets_for_a_board_are_made_of_these_commands():
     done = subprocess.run(
         ["make", "-n", "check", "image", "flash", "deploy", "status", "certs", "enroll", "monitor"]
@@ -185,11 +196,20 @@ def test_make_targets_for_a_board_are_made_of_these_commands():
     assert "mpremote connect /dev/x repl" in done.stdout
 
 
+def test_table_of_verbs_has_every_verb():
+    text = (CHECKOUT / "host_tools" / "README.md").read_text()
+    table = text.split("\n## The verbs\n")[1].split("\n## ")[0]
+    told = set(
+        re.findall(r"`([a-z-]+)", "".join(re.findall(r"^\| (.+?) \|", table, re.MULTILINE)))
+    )
+    (action,) = (one for one in parser()._actions if one.dest == "==SUPPRESS==" and one.choices)
+    assert set(action.choices) <= told
+
+
 def test_configuration_table_has_every_key():
     from microdps.program.config import KEYS
 
-    text = (CHECKOUT / "firmware" / "README.md").read_text()
-    table = text.split("| key of config.json |")[1].split("\n\n")[0]
+    table = FIRMWARE_README.split("| key of config.json |")[1].split("\n\n")[0]
     assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(KEYS)
 
 

@@ -6,7 +6,7 @@
 
 Each can be cancelled at every await: the connection is closed then, and the device stays usable;
 whether the hub has taken a message that was being sent is unknown. One call runs at a time; others
-wait for it.
+wait for it. feed is not called: feed a watchdog in a task.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from microdps.driver.aio import AioLink
 class Device(device.Device):
     """microdps.device.Device under asyncio: provision() and send() are coroutines."""
 
-    def driver(self, *arguments):
+    def _driver(self, *arguments):
         self._lock = asyncio.Lock()
         return AioLink(*arguments)
 
-    async def run(self, flow):
+    async def _run(self, flow):
         async with self._lock:
             try:
                 return await self.link.run(flow)
             finally:
-                self.keep()
+                self._keep()
 
     async def ping(self):
         if self.session.mqtt:
-            await self.run(self.session.mqtt.ping(self.session))
+            await self._run(self.session.mqtt.ping(self.session))

@@ -42,6 +42,8 @@ class Client:
     identity    microdps.identity.Identity
     timeout_ms  for each request, from connecting to the last byte
     size        bytes of the buffer that a response, head and body, must fit
+
+    Raises IdentityError if TLS refuses the key, a certificate or a root.
     """
 
     def __init__(self, identity, timeout_ms: int = 30_000, size: int = 4096):
@@ -59,7 +61,8 @@ class Client:
 
         The response is valid until the next request. 307 and 308 are followed on the same host,
         and within Azure's domains; Authorization and Cookie go to no other host or port.
-        Raises LinkError, ProtocolError: the client can be used again. ValueError: nothing sent.
+        Raises LinkError, ProtocolError: the client can be used again; ValueError: nothing was
+        sent.
         """
         if not method.isalpha():
             raise ValueError("method: " + method)

@@ -13,10 +13,12 @@ class Device:
     timeout_ms       for each request, and for each registration with all its polls
     log              None, or a function that is handed a line of text for each answer and retry
     state            path of the file that keeps the assignment over a reboot, or None
-    feed             None, or a function that is called between steps: for a watchdog
+    feed             None, or a function that is called between steps: for a watchdog. Not called
+                     under asyncio
     transport        "auto", "https" or "mqtt": how messages go to the hub
 
-    An error leaves the device usable: call again.
+    An error leaves the device usable: call again. Raises IdentityError if TLS refuses the key, a
+    certificate or a root.
     """
 
     def __init__(
@@ -33,14 +35,14 @@ class Device:
     ):
         owner = host, id_scope, registration_id
         self.session = Session(owner, timeout_ms, transport, log)
-        self.link = self.driver(identity, feed)
+        self.link = self._driver(identity, feed)
         self.state = state
         if state:
             from microdps.state import restore
 
             restore(state, self.session)
 
-    def driver(self, *arguments):
+    def _driver(self, *arguments):
         from microdps.driver.link import Link  # the flows above run where there is no TLS as well
 
         return Link(*arguments)
@@ -60,7 +62,7 @@ class Device:
         from microdps.provisioning import provision
 
         self.session.payload = payload
-        return self.run(provision(self.session))
+        return self._run(provision(self.session))
 
     def send(self, data, properties=None, **system):
         """Send one message: a dict becomes JSON, bytes and str go as they are.
@@ -72,21 +74,21 @@ class Device:
         Raises OutcomeUnknown, ServiceError, ProtocolError, LinkError; ValueError or TypeError if
         the data or a property cannot be sent.
         """
-        return self.run(self.session.send(data, properties, system))
+        return self._run(self.session.send(data, properties, system))
 
     def ping(self):
-        """Keep an idle MQTT connection; for HTTPS there is nothing to do. Raises no LinkError."""
+        """Keep an idle MQTT connection; for HTTPS there is nothing to do. A failure is logged."""
         if self.session.mqtt:
-            return self.run(self.session.mqtt.ping(self.session))
+            return self._run(self.session.mqtt.ping(self.session))
         return None
 
-    def run(self, flow):
+    def _run(self, flow):
         try:
             return self.link.run(flow)
         finally:
-            self.keep()
+            self._keep()
 
-    def keep(self):
+    def _keep(self):
         if self.session.changed and self.state:
             self.session.tidy()
             from microdps.state import keep
@@ -97,7 +99,7 @@ class Device:
         """Forget the assignment, in the state file as well: the next call registers anew."""
         self.session.assignment = None
         self.session.changed = True
-        self.keep()
+        self._keep()
 
     def close(self):
         """Close the connection. The next call opens one again."""

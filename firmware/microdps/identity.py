@@ -77,6 +77,8 @@ class Identity:
 
     source  a function that is handed where a part lies, and returns a stream
     place   where they lie, with %s for "key", "cert" or "roots"
+
+    Raises IdentityError, which names the part.
     """
 
     def __init__(self, source, place: str):
@@ -140,7 +142,7 @@ class Identity:
         """The identity in the blobs key, cert and roots of a namespace of the ESP32's non-volatile
         storage, checked. esp-idf-nvs-partition-gen makes them with the encoding binary.
 
-        Raises IdentityError, which names the blob.
+        Raises IdentityError, which names the blob; ImportError if this is no ESP32.
         """
         return cls(_open_blob, "nvs:" + namespace + "/%s")
 
@@ -168,7 +170,7 @@ class Identity:
         return stream
 
     def part(self, part: str) -> bytes:
-        """The bytes of a part. Raises as stream() does."""
+        """The bytes of a part. Raises IdentityError, as stream() does."""
         with self.stream(part) as stream:
             return stream.read()
 

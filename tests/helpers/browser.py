@@ -3,8 +3,11 @@
 The environment variable MICRODPS_SCREENSHOTS can name a folder for the screenshots.
 """
 
+import contextlib
 import os
+import shutil
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from selenium import webdriver
@@ -16,6 +19,32 @@ from helpers.pages import Served
 # The rows of the table of devices.
 ROW = "#devices-table tbody tr"
 
+# Chromium, and the program that drives it.
+PROGRAMS = ("chromium", "chromedriver")
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[webdriver.Chrome]:
+    """A headless Chromium, which ends with the with statement. PROGRAMS must be there."""
+    browser, driver = map(shutil.which, PROGRAMS)
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--force-prefers-reduced-motion",
+        "--disable-lcd-text",  # letters with grey edges, for pictures with few colours
+        "--window-size=1280,800",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    running = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    try:
+        yield running
+    finally:
+        running.quit()
+
 
 class Browser:
     """The page, as its user sees it."""
@@ -24,8 +53,11 @@ class Browser:
         self.driver = driver
 
     def open(self, served: Served) -> None:
+        self.open_url(served.url)
+
+    def open_url(self, url: str) -> None:
         self.driver.get_log("browser")
-        self.driver.get(served.url)
+        self.driver.get(url)
         self.wait(lambda: self.text("#live") == "live")
 
     def size(self, width: int, height: int) -> None:

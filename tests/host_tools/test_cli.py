@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from microdps import __version__
 from microdps_tools import CHECKOUT
 from microdps_tools.__main__ import parser
 
@@ -37,6 +38,11 @@ def run(*arguments) -> subprocess.CompletedProcess:
         text=True,
         timeout=TIMEOUT_S,
     )
+
+
+def test_version_is_that_of_the_program():
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"microdps {__version__}\n")
 
 
 def test_all_verbs_exist():

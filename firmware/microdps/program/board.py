@@ -58,7 +58,8 @@ class Board:
 
     heap = clock_ms = faults = 0
     present = PRESENT
-    led = timer = watchdog = online = spread_ms = None
+    led = timer = online = spread_ms = None
+    watchdog: object = None
     _now = 0
 
     def __init__(self):

@@ -3,6 +3,7 @@ program. Each section loads what it needs, and lets it go: a board's memory is s
 
 import sys
 
+import microdps
 from microdps.errors import Error
 from microdps.program.board import PLACE, STATE
 from microdps.program.cycle import let_go
@@ -11,7 +12,8 @@ _HERE = "program.status "
 
 
 def show():
-    """Print firmware, clock, memory, configuration, assignment, certificate, and last errors."""
+    """Print the versions, memory, assignment, certificate, clock, and last errors."""
+    print("program: microdps", microdps.__version__)
     machine = getattr(sys.implementation, "_machine", sys.platform)
     print("firmware: %s on %s" % (sys.version.split("; ")[-1], machine))
     for section in (memory, assignment, certificate, errors):

@@ -1,4 +1,5 @@
-"""Fake machine: pins and timers that print, a watchdog that counts, resets that end the process.
+"""Fake machine: pins and timers that print, an input of 1.25 V, a watchdog that counts, and resets
+that end the process.
 
 reset_cause() returns the environment variable RESET_CAUSE, which the virtual board sets.
 """
@@ -53,6 +54,14 @@ class Pin:
             print("machine: pin", self._id, "on" if x else "off")
         self._value = 1 if x else 0
         return None
+
+
+class ADC:
+    def __init__(self, pin):
+        pass
+
+    def read_uv(self):
+        return 1_250_000
 
 
 class Timer:

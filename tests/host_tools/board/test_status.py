@@ -13,6 +13,7 @@ import zlib
 
 import pytest
 
+import microdps
 from microdps_tools import interpreter
 from microdps_tools.__main__ import main
 from microdps_tools.device.config import write_config, write_identity
@@ -90,6 +91,7 @@ def test_status_shows_assignment_certificate_and_errors(where, request, folder, 
     capsys.readouterr()
     assert main(["status", target]) == 0
     shown = capsys.readouterr().out
+    assert shown.startswith(f"program: microdps {microdps.__version__}\n")
     assert "firmware: MicroPython " in shown
     assert "clock: 20" in shown
     assert f"device: {simulator.id_scope}/status-" in shown

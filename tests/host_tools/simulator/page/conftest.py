@@ -5,9 +5,9 @@ import os
 import shutil
 
 import pytest
-from selenium import webdriver
 
-from helpers.browser import Browser
+import helpers.browser
+from helpers.browser import PROGRAMS, Browser
 from helpers.pages import (
     HUBS,
     Served,
@@ -53,24 +53,11 @@ def few(serve, tmp_path):
 @pytest.fixture(scope="module")
 def chromium():
     """One Chromium for all tests of a module."""
-    programs = shutil.which("chromium"), shutil.which("chromedriver")
-    if not all(programs):
+    if not all(map(shutil.which, PROGRAMS)):
         why = "there is no chromium, or no chromedriver"
         pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-    options = webdriver.ChromeOptions()
-    options.binary_location = programs[0]
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-dev-shm-usage",
-        "--force-prefers-reduced-motion",
-    ):
-        options.add_argument(argument)
-    options.add_argument("--window-size=1280,800")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(programs[1]))
-    yield driver
-    driver.quit()
+    with helpers.browser.chromium() as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+import page_picture
 from helpers.browser import ROW
 from helpers.by_hand import Device
 from helpers.pages import (
@@ -276,3 +277,9 @@ def test_real_simulator_and_a_device(browser, simulator):
         assert raw(real, "GET", "/admin/faults")[0] == 200
         assert raw(real, "GET", "/api/devices", Host="example.com")[0] == 403
         assert browser.errors == []
+
+
+def test_picture_for_the_readme_can_be_made_again(chromium, tmp_path):
+    """`make picture`. The fixture skips the test where there is no Chromium."""
+    assert page_picture.main(tmp_path / "page.png") == 0
+    assert page_picture.FILE.stat().st_size <= page_picture.LIMIT
