@@ -10,6 +10,7 @@ non-volatile storage. Loaded for the start, and while an identity is on trial.
 """
 
 import binascii
+import os
 import time
 
 from micropython import const
@@ -24,12 +25,22 @@ NAMESPACES = {"a": "microdps", "b": "microdps_b"}
 _PATIENCE = const(3)
 
 
-def load(slot: str, place: str = "") -> Identity:
-    """The identity of a slot, from files, else from NVS. Raises IdentityError.
+def place() -> str:
+    """The path before config.json and identity/. If they were deployed with the program, that is
+    its slot: a program that goes back to the one before takes them back with it."""
+    slot = __file__.rsplit("microdps/", 1)[0]
+    try:
+        if slot[-11:-2] == "/program/":
+            os.stat(slot + "config.json")
+            return slot
+    except OSError:
+        pass
+    return ""
 
-    place  the path before identity/
-    """
-    folder = place + "identity/" + slot
+
+def load(slot: str) -> Identity:
+    """The identity of a slot, from files, else from NVS. Raises IdentityError."""
+    folder = place() + "identity/" + slot
     try:
         return Identity.from_files(folder)
     except IdentityError as error:
@@ -44,7 +55,7 @@ def load(slot: str, place: str = "") -> Identity:
         raise missing if error.args[0] == "missing" else error
 
 
-def look(slot: str, place: str = "") -> dict:
+def look(slot: str) -> dict:
     """What the identity of a slot is → a dict, which holds no module in memory:
 
     slot    "a" or "b": where it lies
@@ -59,7 +70,7 @@ def look(slot: str, place: str = "") -> dict:
 
     Raises IdentityError.
     """
-    identity = load(slot, place)
+    identity = load(slot)
     cert, name = next(identity.certs("cert")), identity.name("cert")
     valid, expiry = [certificate.seconds(m) for m in certificate.validity(cert, name)]
     until = 0
@@ -79,27 +90,26 @@ def look(slot: str, place: str = "") -> dict:
     }
 
 
-def choose(kept: dict, say, place: str = "") -> dict:
+def choose(kept: dict, say) -> dict:
     """Choose between the two slots → the one to use, as look() describes it.
 
-    kept   what the state file holds
-    say    a function that is handed a line of text
-    place  the path before identity/
+    kept  what the state file holds
+    say   a function that is handed a line of text
 
     Raises IdentityError if neither slot holds an identity that can be used.
     """
     first, second = ("b", "a") if kept.get("slot") == "b" else ("a", "b")
     try:
-        used = look(first, place)
+        used = look(first)
     except IdentityError as error:
         try:
-            used = look(second, place)
+            used = look(second)
         except IdentityError:
             raise error
         say("error: %s" % error)
         return used
     try:
-        other = look(second, place)
+        other = look(second)
     except IdentityError as error:
         if error.args[0] != "missing":
             say("error: %s" % error)

@@ -77,13 +77,7 @@ class Session:
         last ServiceError, ProtocolError or LinkError; ValueError or TypeError for data that cannot
         be sent. After an error the next call waits first, where that is due.
         """
-        body = encode(data)
-        fields = b""
-        if properties or system:
-            from microdps.protocol.properties import encode as header_lines
-
-            fields = header_lines(properties, **(system or {}))
-            del header_lines
+        body = encode(data, properties, system)
         until = None
         fresh = False
         if self.wait_ms:
@@ -96,7 +90,7 @@ class Session:
                 yield from provision(self)
                 del provision
             try:
-                yield from self.message(body, fields, properties, system or {})
+                yield from self.message(body, properties, system or {})
                 if not self.by_mqtt and self.https.status not in (200, 201, 204):
                     yield from self.backoff("refusal")
                 if not self.proven:
@@ -117,14 +111,19 @@ class Session:
             self.renewed = False
             self.changed = True
 
-    def message(self, body, fields: bytes, properties, system: dict):
-        """The flow that sends a message once. fields: the properties as header lines."""
+    def message(self, body, properties, system: dict):
+        """The flow that sends a message once."""
         if self.by_mqtt:
             if not self.mqtt:
                 from microdps.protocol.mqtt import Mqtt
 
                 self.mqtt = Mqtt(self)
             return self.mqtt.message(self, body, properties, system)
+        fields = b""
+        if properties or system:
+            from microdps.protocol.properties import encode as header_lines
+
+            fields = header_lines(properties, **system)
         from microdps.protocol.hub import send
 
         return send(self.connection(), self.hub, self.path, body, self.timeout_ms, fields)

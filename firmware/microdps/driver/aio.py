@@ -55,12 +55,10 @@ class AioLink(Link):
         if what == "now":
             return self.now()
         if what == "open":
-            return await self.open(argument)
+            return self.keeps(argument) or await self.open()
         return self.close() if what == "close" else await sleep_ms(argument)
 
-    async def open(self, exchange):
-        if self.keeps(exchange):
-            return True
+    async def open(self):
         from microdps.driver.connect import connect
 
         for _ in connect(self):

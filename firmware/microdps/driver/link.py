@@ -61,7 +61,7 @@ class Link:
         if what == "now":
             return self.now()
         if what == "open":
-            return self.open(argument)
+            return self.keeps(argument) or self.open()
         return self.close() if what == "close" else self.sleep(argument)
 
     def recv(self, buffer):
@@ -80,13 +80,12 @@ class Link:
                 buffer = n < len(buffer) and buffer[n:]
                 continue
             # CPython's tells which it waits for; in a handshake it may be a read.
+            n = getattr(self.tls, "waits_for", select.POLLOUT)
             poll = select.poll()
-            poll.register(self.tls, getattr(self.tls, "waits_for", select.POLLOUT))
+            poll.register(self.tls, n)
             self.wait(poll)
 
-    def open(self, exchange):
-        if self.keeps(exchange):
-            return True
+    def open(self):
         from microdps.driver.connect import connect
 
         for _ in connect(self):

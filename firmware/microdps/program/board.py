@@ -4,7 +4,6 @@ them, they say so and do nothing.
 """
 
 import gc
-import os
 import time
 
 from micropython import const
@@ -19,22 +18,6 @@ PRESENT = machine is not None
 
 # The file that keeps the assignment, and which identity is in use.
 STATE = "state.json"
-
-
-def _place() -> str:
-    """Where config.json and identity lie: in the slot of the program, if they were deployed with
-    it, so that a program which goes back to the one before takes them back with it."""
-    slot = __file__.rsplit("microdps/", 1)[0]
-    try:
-        if slot[-11:-2] == "/program/":
-            os.stat(slot + "config.json")
-            return slot
-    except OSError:
-        pass
-    return ""
-
-
-PLACE = _place()
 
 # The GC heap must not grow (microdps.memory says why). When it is full it is collected, but then
 # the objects that live lie scattered between garbage, and no large block is left. So garbage is

@@ -6,7 +6,7 @@ from micropython import const
 
 from microdps.errors import Error
 from microdps.memory import heap_size
-from microdps.program.board import PLACE, PRESENT, STATE
+from microdps.program.board import PRESENT, STATE
 from microdps.program.cycle import Cycle, let_go
 
 # For each request, and for each registration with all its polls.
@@ -43,9 +43,10 @@ def start(board) -> Cycle:
     Raises ConfigError or IdentityError if they cannot work.
     """
     from microdps.program import config
+    from microdps.rollover import place
 
-    settings = config.load(PLACE + "config.json")
-    del config
+    settings = config.load(place() + "config.json")
+    del config, place
     if not PRESENT or not settings["wifi"]:
         why = "config.json names none" if PRESENT else "this machine has no network module"
         print("Wi-Fi: skipped,", why)
@@ -83,7 +84,7 @@ def choose(board, owner):
     kept = state.known(STATE, state.owner(*owner))
     if board.spread_ms:  # the power was off: what has failed then is tried again
         kept.pop("passed", None)
-    return rollover.choose(kept, print, PLACE)
+    return rollover.choose(kept, print)
 
 
 def make_link(board, slot: str):
@@ -91,7 +92,7 @@ def make_link(board, slot: str):
     from microdps.driver.link import Link
     from microdps.rollover import load
 
-    return Link(load(slot, PLACE), board.feed)
+    return Link(load(slot), board.feed)
 
 
 def make_session(board, settings: dict, owner):

@@ -5,7 +5,7 @@ import sys
 
 import microdps
 from microdps.errors import Error
-from microdps.program.board import PLACE, STATE
+from microdps.program.board import STATE
 from microdps.program.cycle import let_go
 
 _HERE = "program.status "
@@ -51,15 +51,18 @@ def memory():
 def known():
     """The device, as the state file names it, and what that file holds. Raises Error."""
     from microdps.program.config import load
+    from microdps.rollover import place
 
-    settings = load(PLACE + "config.json")
+    where = place()
+    del place
+    settings = load(where + "config.json")
     let_go(_HERE)
     from microdps import state
 
     owner = state.owner(settings["host"], settings["id_scope"], settings["registration_id"])
     print("device:", owner)
-    if PLACE:
-        print("configuration: in %s, deployed with the program" % PLACE)
+    if where:
+        print("configuration: in %s, deployed with the program" % where)
     return state.load(STATE, owner)
 
 
@@ -104,7 +107,7 @@ def certificate():
     from microdps import certificate, rollover
 
     slot = used_slot()
-    identity = rollover.load(slot, PLACE)
+    identity = rollover.load(slot)
     for cert in identity.certs("cert"):
         moment = certificate.validity(cert, identity.name("cert"))[1]
         days = certificate.days_left(moment)

@@ -12,14 +12,15 @@ _MOST = const(262_144)
 _DEPTH = const(32)
 
 
-def encode(data):
-    """The body for data, bytes-like: a dict or list as JSON, str as UTF-8, bytes as they are.
+def encode(data, properties=None, system=None):
+    """The body for data, bytes-like: a dict or list as JSON, str as UTF-8, bytes as they are. The
+    properties that go with it are looked at, too.
 
     Raises ValueError or TypeError, which name the key, for data that JSON cannot hold; ValueError
     for more than the hub takes.
     """
     body = None
-    if isinstance(data, (dict, list)):
+    if isinstance(data, dict) or isinstance(data, list):  # noqa: SIM101
         if _fits(data, _DEPTH):
             body = json.dumps(data).encode()
     elif isinstance(data, str):
@@ -30,23 +31,34 @@ def encode(data):
         from microdps.protocol.bad_body import refuse
 
         refuse(data, body)
+    if properties or system:
+        from microdps.protocol import properties as rules
+
+        rules.encode(properties, **(system or {}))
     return body
 
 
 def _fits(value, depth: int) -> bool:
-    """Can JSON hold a value, nested so deep at most?"""
-    if depth < 0:
-        return False
+    """Can JSON hold a value, nested so deep at most? Written so that it allocates nothing:
+    MicroPython makes a tuple of types anew for each look."""
+    if isinstance(value, str) or isinstance(value, int):  # noqa: SIM101
+        return True
     if isinstance(value, float):
-        return value - value == 0  # neither nan nor inf
+        try:
+            int(value)
+            return True
+        except (ValueError, OverflowError):  # nan, inf
+            return False
     if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str) or not _fits(value[key], depth - 1):
-                return False
-    elif type(value) in (list, tuple):  # no namedtuple: MicroPython writes its name
-        for one in value:
-            if not _fits(one, depth - 1):
-                return False
-    else:
-        return value is None or isinstance(value, (str, int, bool))  # MicroPython's bool is no int
-    return True
+        if depth > 0:
+            for key in value:
+                if not isinstance(key, str) or not _fits(value[key], depth - 1):
+                    return False
+        return depth > 0
+    if type(value) is list or type(value) is tuple:  # MicroPython writes a namedtuple's name
+        if depth > 0:
+            for one in value:
+                if not _fits(one, depth - 1):
+                    return False
+        return depth > 0
+    return value is None or value is True or value is False  # MicroPython's bool is no int

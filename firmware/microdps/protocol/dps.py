@@ -53,7 +53,7 @@ def register(
         status = answer.get("status")
         if status == "assigned":
             return _assignment(answer, host)
-        path = "operations/" + quote(_operation(answer, status, host))
+        path = "operations/" + _operation(answer, status, host)
         wait = max(_POLL_MS, connection.retry_s * 1000)
         left = deadline - wait - (yield "now", None)
         if left <= 0:
@@ -66,18 +66,19 @@ def register(
 
 
 def _operation(answer: dict, status, host: str) -> str:
-    """The operation ID in an answer of DPS. Raises ServiceError if DPS has decided against the
-    device; ProtocolError."""
+    """The operation ID in an answer of DPS, for a path. Raises ProtocolError; ServiceError if DPS
+    has decided against the device."""
     if status not in ("unassigned", "assigning"):
         from microdps.protocol.service_error import refusal
 
         raise refusal(answer, status, host)
     operation = answer.get("operationId")
-    if not isinstance(operation, str) or not 0 < len(operation) <= _OPERATION:
-        operation = " "
-    if any(not "!" <= char <= "~" for char in operation):
-        raise ProtocolError("answer", host + ": operationId")
-    return operation
+    if isinstance(operation, str) and 0 < len(operation) <= _OPERATION:
+        try:
+            return quote(operation)
+        except ValueError:  # half of a surrogate pair
+            pass
+    raise ProtocolError("answer", host + ": operationId")
 
 
 def _assignment(answer: dict, host: str) -> Assignment:
