@@ -3,7 +3,7 @@
 import time
 
 from harness import Random, raised
-from microdps.certificate import _day, seconds, validity, warning
+from microdps.certificate import _day, days_left, seconds, validity, warning
 from microdps.errors import IdentityError
 from test_identity import der
 
@@ -93,3 +93,11 @@ def test_seconds_are_those_of_the_clock():
     text = "%d-%02d-%02d %02d:%02d:%02d" % tuple(now[:6])
     assert 0 <= time.time() - seconds(text) < 3
     assert seconds("2028-03-01 00:00:00") - seconds("2028-02-28 23:59:59") == 86401
+
+
+def test_days_left_are_counted_by_the_calendar():
+    today = time.gmtime()[:3]
+    for days in (-400, -1, 0, 1, 40, 400):
+        year, month, day = time.gmtime(int(time.time()) + days * 86_400)[:3]
+        if time.gmtime()[:3] == today:
+            assert days_left("%d-%02d-%02d 00:00:00" % (year, month, day)) == days

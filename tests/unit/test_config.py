@@ -103,7 +103,14 @@ def test_each_wrong_value_names_its_key():
         ("led", -2, "value"),
         ("led", "2", "type"),
         ("watchdog_s", 5, "value"),
+        ("watchdog_s", 59, "value"),
+        ("watchdog_s", 3601, "value"),
         ("watchdog_s", 90.5, "type"),
+        ("interval_s", 2**30, "value"),
+        ("messages", 2**30, "value"),
+        ("led", 101, "value"),
+        ("ntp", "", "value"),
+        ("ntp", "time.example:123", "value"),
         ("wi-fi", {}, "unknown-key"),
     ):
         error = raised(config.check, changed(key, value), "c")
@@ -143,3 +150,15 @@ def test_registration_ids():
         assert config.valid_registration_id(text), text
     for text in ("", "a.", "a_", "a:", "a b", "a/b", "\u00e9", "x" * 129, "a\n"):
         assert not config.valid_registration_id(text), text
+
+
+def test_values_at_the_limits():
+    for key, values in (
+        ("watchdog_s", (0, 60, 3600)),
+        ("interval_s", (0, 0.01, 2**30 - 1)),
+        ("messages", (0, 2**30 - 1)),
+        ("led", (-1, 0, 100)),
+        ("transport", ("auto", "https", "mqtt")),
+    ):
+        for value in values:
+            assert config.check(changed(key, value))[key] == value

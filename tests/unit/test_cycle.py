@@ -287,3 +287,32 @@ def test_idle_mqtt_connection_is_looked_after():
         life.app = App(None)
         life.once()
         assert pings == [360_000, 420_000, 480_000, 540_000]
+
+
+def printed(life, times):
+    """What so many cycles print."""
+    lines = []
+    module = sys.modules["microdps.program.cycle"]
+    module.print = lambda *words: lines.append(" ".join([str(word) for word in words]))
+    try:
+        life.once(times)
+    finally:
+        del module.print
+    return lines
+
+
+def test_nothing_to_send_is_said_once():
+    with Board() as board:
+        lines = printed(Life(board, App(None)), 3)
+        assert lines == ["app.py: read() returned None: nothing to send"]
+
+
+def test_wait_after_a_power_cut_comes_once():
+    with Board() as board:
+        life = Life(board, App({}))
+        life.own.spread_ms = 45_000
+        lines = printed(life, 2)
+        assert [line for line in lines if "power is back" in line] == [
+            "power is back: waiting 45000 ms, as all boards start now"
+        ]
+        assert board.now_ms == 120_000

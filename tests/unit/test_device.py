@@ -15,7 +15,9 @@ from device_world import (
     session,
 )
 from harness import raised
+from microdps.device import Device
 from microdps.errors import Error, LinkError, ServiceError
+from microdps.state import forget
 
 
 def test_first_send_provisions_and_the_next_do_not():
@@ -159,3 +161,31 @@ def test_message_that_is_at_fault_is_the_callers():
         send(world, device)
         assert world.count == {DPS: 1, HUB: 2}
         assert world.slept == []
+
+
+class Driven(Device):
+    """A device whose driver is a scripted peer."""
+
+    def _driver(self, identity, feed):
+        return identity
+
+
+def test_device_joins_session_driver_and_state_file():
+    path = "state-of-a-device.json"
+    forget(path)
+    try:
+        world = World([assigned()], [OK])
+        device = Driven(world, "0ne1", "device-01", DPS, transport="https", state=path)
+        assert device.session.timeout_ms == 30_000
+        device.send({})
+        assert device.assignment.hub == HUB
+        again = Driven(world, "0ne1", "device-01", DPS, transport="https", state=path)
+        assert again.assignment.hub == HUB
+        again.send({})
+        assert world.count[DPS] == 1
+        again.forget()
+        assert again.assignment is None
+        assert Driven(world, "0ne1", "device-01", DPS, state=path).assignment is None
+        assert again.provision().hub == HUB and world.count[DPS] == 2
+    finally:
+        forget(path)

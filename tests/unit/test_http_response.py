@@ -140,3 +140,17 @@ def test_random_answers_end_in_a_result_or_an_error_of_ours():
             get(connection, peer, method)
         except Error:
             pass
+
+
+def test_retry_after_is_a_number_of_at_most_six_digits():
+    for value, seconds in ((b"999999", 999999), (b"1000000", 0), (b"soon", 0), (b"-1", 0)):
+        connection = Connection()
+        get(connection, Peer([b"HTTP/1.1 204 X\r\nRetry-After: " + value + b"\r\n\r\n"]))
+        assert connection.retry_s == seconds
+
+
+def test_fields_of_a_trailer_change_nothing():
+    trailer = b"0\r\nRetry-After: 9\r\nConnection: close\r\nContent-Length: 7\r\n\r\n"
+    connection = Connection()
+    get(connection, Peer([CHUNKED + trailer]))
+    assert connection.retry_s == 0 and connection.keep

@@ -160,7 +160,15 @@ def test_lengths_of_der():
         assert element(b"??" + whole + b"?", 2, "x") == (2 + len(whole) - n, 2 + len(whole)), n
         assert raised(element, whole[:-1], 0, "x").args == ("not-der", "x"), n
         assert raised(element, whole, 0, "x", 0x02).args == ("not-der", "x"), n
-    for long in (b"\x81\x7f", b"\x82\0\xff", b"\x82\0\0", b"\x83\0\1\0", b"\x80", b"\xff"):
+    for long in (
+        b"\x81\x7f",
+        b"\x82\0\xff",
+        b"\x82\0\0",
+        b"\x83\0\1\0",
+        b"\x83\1\0\0",
+        b"\x80",
+        b"\xff",
+    ):
         assert raised(element, b"\x30" + long + b"x" * 300, 0, "x").args == ("not-der", "x"), long
 
 

@@ -1,5 +1,6 @@
 """What becomes of an exception of a TLS socket, on every release that has one."""
 
+import microdps.driver.link_error as link_error_module
 from microdps import memory
 from microdps.driver.link_error import link_error
 from microdps.errors import LinkError, OutcomeUnknown
@@ -22,7 +23,7 @@ def judged(error, written):
 
 
 def test_errno_that_is_negated_up_to_1_27_means_the_same():
-    for code in (32, 104):
+    for code in (32, 104, 54, 128):
         for sign in (1, -1):
             assert judged(OSError(sign * code, ""), True) == ("closed", "peer:1")
 
@@ -83,3 +84,35 @@ def test_refused_certificate_is_a_value_error_whose_text_says_why():
         "server-certificate",
         "peer:1: The certificate validity has expired, Not signed by a trusted CA",
     )
+
+
+def test_other_numbers_are_no_end_of_the_connection():
+    for code in (31, 33, 53, 55, 103, 110, 127, 129):
+        assert judged(OSError(code, ""), True)[0] == "broken", code
+
+
+def test_codes_beside_those_for_no_memory_mean_something_else():
+    for code in (-0x7E80, -0x2900, -0x5200, -0x4E00, -0x12, -0x68, 11, 13, 104, 106 + 256):
+        assert judged(OSError(code, ""), False)[0] == "handshake", code
+
+
+def test_certificate_refused_before_2025_means_that_the_clock_is_not_set():
+    real = link_error_module.time
+    for year, code in ((2000, "clock"), (2024, "clock"), (2025, "server-certificate")):
+
+        class Clock:
+            @staticmethod
+            def gmtime(year=year):
+                return (year, 1, 1, 0, 0, 0, 0, 1)
+
+        link_error_module.time = Clock
+        try:
+            assert judged(ValueError("expired"), False)[0] == code
+        finally:
+            link_error_module.time = real
+
+
+def test_number_of_an_exception_may_be_anything():
+    for number in ("text", None, 2**70, -(2**70)):
+        error = OSError(number)
+        assert isinstance(link_error(error, Bare(True)), LinkError)

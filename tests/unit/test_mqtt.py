@@ -292,3 +292,30 @@ def test_mqtt_by_configuration():
     for part in (b"alert=true", b"$.mid=7", b"$.ct=application%2Fjson", b"$.ce=utf-8"):
         assert part in peer.sent[1]
     assert isinstance(raised(peer.run, session.send(b"{}")), OutcomeUnknown)
+
+
+def test_keep_alive_is_told_and_kept():
+    peer = Peer([CONNACK, puback(1)])
+    send(made(), peer)
+    packet = peer.sent[0]
+    at = packet.find(b"MQTT") + 6
+    assert packet[at] << 8 | packet[at + 1] == KEEP_ALIVE_S == 240
+    for idle_ms, pings in ((KEEP_ALIVE_S * 500 - 1, 0), (KEEP_ALIVE_S * 500, 1)):
+        session = Session(("dps.example", "0ne1", "d"), 1000, "mqtt")
+        assign(session, Assignment(HUB, "d", "assigned", "", None))
+        peer = Peer([CONNACK, puback(1), b"\xd0\0"])
+        peer.run(session.send({}))
+        peer.now = session.mqtt.sent_ms + idle_ms
+        peer.run(session.mqtt.ping(session))
+        assert peer.sent.count(b"\xc0\0") == pings, idle_ms
+
+
+def test_error_status_other_than_401_is_no_sign_of_a_late_certificate():
+    for status in (b"403", b"404", b"503"):
+        refusal = b"HTTP/1.1 " + status + b" X\r\nContent-Length: 0\r\n\r\n"
+        session = Session(("dps.example", "0ne1", "d"), 1000)
+        assign(session, Assignment(HUB, "d", "assigned", "", None))
+        session.patience_ms = 0
+        session.renewed = True
+        error = raised(Peer([refusal]).run, session.send({}))
+        assert isinstance(error, ServiceError) and not session.by_mqtt

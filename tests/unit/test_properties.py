@@ -29,3 +29,8 @@ def test_what_cannot_be_a_property():
         assert isinstance(raised(encode, properties), ValueError), properties
     assert isinstance(raised(lambda: encode(None, message_id="x" * 129)), ValueError)
     assert isinstance(raised(lambda: encode(None, priority="1")), ValueError)
+
+
+def test_message_id_has_128_characters_at_most():
+    assert encode(None, message_id="x" * 128) == b"iothub-messageid: " + b"x" * 128 + b"\r\n"
+    assert encode(None, correlation_id="x" * 129)

@@ -1,6 +1,7 @@
 """Host names, URLs, and what is quoted in them."""
 
 from harness import raised
+from microdps.client import _fields
 from microdps.protocol.redirect import split_url
 from microdps.protocol.url import quote, split_host
 
@@ -38,3 +39,10 @@ def test_ids_are_quoted():
     assert quote("Device-01.a_b~") == "Device-01.a_b~"
     assert quote("a:b/c?d%e f") == "a%3Ab%2Fc%3Fd%25e%20f"
     assert quote("\u00e4") == "%C3%A4"
+
+
+def test_header_lines_of_a_client():
+    assert _fields(None) == _fields({}) == b""
+    assert _fields({"A": "b"}) == b"A: b\r\n"
+    for headers in ({"": "x"}, {"a b": "x"}, {"a:": "x"}, {"a": "x\ry"}, {"a": "x\ny"}):
+        assert isinstance(raised(_fields, headers), ValueError), headers
