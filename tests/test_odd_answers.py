@@ -92,9 +92,35 @@ class OddPeer:
         return GOOD
 
 
+# The same by asyncio: each message is sent until it is accepted.
+AIO = """
+import asyncio
+from microdps.aio import Device
+from microdps.errors import Error
+from microdps.identity import Identity
+
+async def main(port):
+    device = Device(
+        Identity.from_files("identity/a"), "0ne00111111", {name!r}, f"localhost:{{port}}",
+        log=print, transport="https",
+    )
+    for number in range({messages}):
+        while True:
+            try:
+                await device.send({{"n": number}})
+                break
+            except Error as error:
+                print("error:", error)
+    print("done: {messages} messages sent")
+
+asyncio.run(main({port}))
+"""
+
+
 @pytest.fixture
 def board(tmp_path):
-    """A function that runs a board's program against a peer → what it printed."""
+    """A function that runs a board's program, or a piece of code with the port, against a peer →
+    what it printed."""
     root = issue("root", ca=True)
     folder = tmp_path / "board"
     made = tmp_path / "made"
@@ -104,15 +130,19 @@ def board(tmp_path):
     install_program(folder)
     context = peers.require_client(peers.server_context(tmp_path, root), root)
 
-    def run(peer: OddPeer) -> str:
+    def run(peer: OddPeer, code: str = "") -> str:
         with peers.listening(peers.tls(context, peer.handle)) as peer.port:
             settings = {"id_scope": "0ne00111111", "registration_id": NAME, "transport": "https"}
             settings |= {"host": f"localhost:{peer.port}", "messages": MESSAGES}
             write_config(folder, settings | {"interval_s": 0.02})
+            given = code.format(name=NAME, messages=MESSAGES, port=peer.port)
             done = subprocess.run(
-                [*interpreter.micropython(HEAP).command, "main.py"],
+                [
+                    *interpreter.micropython(HEAP).command,
+                    *(("-c", given) if code else ["main.py"]),
+                ],
                 cwd=folder,
-                env={**os.environ, "MICROPYPATH": f"{FAKE_MODULES}:.frozen"},
+                env={**os.environ, "MICROPYPATH": f"{folder}:{FAKE_MODULES}:.frozen"},
                 capture_output=True,
                 timeout=120,
             )
@@ -144,4 +174,13 @@ def test_odd_answer_of_dps(board, name):
     shown = board(peer)
     assert peer.accepted == MESSAGES
     assert "error: localhost:" in shown and "Traceback" not in shown
+    assert_printable(shown)
+
+
+@pytest.mark.parametrize("name", FROM_HUB)
+def test_odd_answer_under_asyncio(board, name):
+    peer = OddPeer(from_hub=FROM_HUB[name])
+    shown = board(peer, AIO)
+    assert f"done: {MESSAGES} messages sent" in shown
+    assert peer.accepted == MESSAGES
     assert_printable(shown)
