@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import warnings
 
 from microdps.errors import Error
 
@@ -64,7 +65,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command → exit code: 0 done, 1 failed (one sentence on stderr), 2 wrong usage."""
     arguments = parser().parse_args(argv)
     try:
-        return arguments.function(arguments) or 0
+        with warnings.catch_warnings():
+            # Libraries warn about files of users, in words for developers.
+            for kind in (UserWarning, DeprecationWarning, FutureWarning):
+                warnings.simplefilter("ignore", kind)
+            return arguments.function(arguments) or 0
     except (ToolError, Error) as error:
         print(f"microdps: {error}", file=sys.stderr)
         return 1

@@ -14,7 +14,7 @@ from .convert import to_certificate_folder, to_pem
 from .encoding import pem
 from .keys import KEY_TYPES, PASSPHRASE_VARIABLE, read_passphrase
 from .making import CA_DAYS, DEVICE_DAYS, MIN_DAYS
-from .reading import load_cert_and_key, load_certs
+from .reading import has_key, load_cert_and_key, load_certs
 from .registration_id import check_registration_id
 from .renew import renew
 from .show import show
@@ -79,23 +79,23 @@ def _add_convert(kinds) -> None:
     kind = _kind(
         kinds,
         "convert",
-        "convert openssl's files to a device's files, or a device's files to PEM",
+        "convert PEM, DER or PKCS#12 files to a device's files, or a device's files to PEM",
         "device-01-full-chain.cert.pem --key device-01.key.pem --out certs/device-01",
     )
     kind.add_argument(
         "source",
         type=Path,
-        help="the device's certificate or full chain, PEM or DER; or a folder with key.der and"
-        " cert.der",
+        help="the device's certificate or full chain, PEM or DER, in any order; or a .pfx; or a"
+        " folder with key.der and cert.der",
     )
-    kind.add_argument("--key", type=Path, help="the private key of the certificate or chain")
+    kind.add_argument("--key", type=Path, help="the private key, if the file does not have it")
     kind.add_argument(
         "--issuer",
         type=Path,
         action="append",
         default=[],
         metavar="FILE",
-        help="certificates that the chain lacks, the leaf's issuer first (repeatable)",
+        help="certificates that the chain lacks (repeatable)",
     )
     kind.add_argument("--out", type=Path, required=True, help="folder")
     _add_passphrase(kind)
@@ -232,9 +232,10 @@ def _convert(args: argparse.Namespace) -> None:
                 f"{source} is a folder with its own key and issuers: leave out --key and --issuer"
             )
         to_pem(source, *options)
-    elif args.key:
-        to_certificate_folder(source, args.key, args.issuer, *options)
+    elif args.key or has_key(source, options[2]):
+        to_certificate_folder(source, args.key or source, args.issuer, *options)
     else:
+        load_certs(source)  # if it has no certificate either, this says what it is
         raise ToolError(f"{source} needs its private key: give it with --key")
     print("\n".join(show(args.out)))
 
