@@ -38,6 +38,7 @@ def test_defaults():
         "log": "info",
         "led": -1,
         "watchdog_s": 120,
+        "ntp": "pool.ntp.org",
     }
 
 
@@ -45,15 +46,59 @@ def test_all_keys():
     given = dict(
         LEAST,
         host="localhost:8443",
-        wifi={"ssid": "home", "password": "secret"},
+        wifi={"ssid": "home", "password": "secret12"},
         interval_s=0.5,
         messages=10,
         transport="mqtt",
         log="error",
         led=2,
         watchdog_s=0,
+        ntp="time.example",
     )
     assert config.check(given) == given
+
+
+def test_unknown_key_is_reported_and_ignored_on_a_board():
+    lines = []
+    given = dict(LEAST, colour="red")
+    assert config.check(given, "c", lines.append) == config.check(LEAST)
+    (line,) = lines
+    assert line.startswith("ignored: c: colour: there is no such key"), line
+
+
+def test_unknown_key_is_reported_when_all_else_is_right():
+    """A board that cannot start looks at its configuration again and again."""
+    lines = []
+    given = dict(LEAST, colour="red", log="loud")
+    assert raised(config.check, given, "c", lines.append).args == ("value", "c: log")
+    assert lines == []
+
+
+def test_wifi():
+    for ssid, password, right in (
+        ("home", "", True),
+        ("home", "12345678", True),
+        ("home", "correct horse ~!", True),
+        ("home", "x" * 63, True),
+        ("home", "0123456789abcdefABCDEF" + "0" * 42, True),
+        ("x" * 32, "", True),
+        ("\u00e9" * 16, "", True),
+        ("", "12345678", False),
+        ("x" * 33, "12345678", False),
+        ("\u00e9" * 17, "12345678", False),
+        ("home", "x", False),
+        ("home", "1234567", False),
+        ("home", "x" * 64, False),
+        ("home", "0" * 65, False),
+        ("home", "p\u00e4ssword", False),
+        ("home", "pass\tword", False),
+        ("home", "password\x7f", False),
+    ):
+        given = changed("wifi", {"ssid": ssid, "password": password})
+        if right:
+            assert config.check(given)["wifi"]["ssid"] == ssid
+        else:
+            assert raised(config.check, given, "c").args == ("value", "c: wifi"), (ssid, password)
 
 
 def test_no_file():
@@ -102,6 +147,11 @@ def test_each_wrong_value_names_its_key():
         ("led", "2", "type"),
         ("watchdog_s", 5, "value"),
         ("watchdog_s", 90.5, "type"),
+        ("interval_s", 0, "value"),
+        ("ntp", "", "value"),
+        ("ntp", "https://x", "value"),
+        ("ntp", "pool.ntp.org:123", "value"),
+        ("ntp", 5, "type"),
         ("wi-fi", {}, "unknown-key"),
     ):
         error = raised(config.check, changed(key, value), "c")

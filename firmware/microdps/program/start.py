@@ -44,7 +44,7 @@ def start(board) -> Cycle:
     """
     from microdps.program import config
 
-    settings = config.load("config.json")
+    settings = config.load("config.json", print)
     del config
     if not PRESENT or not settings["wifi"]:
         why = "config.json names none" if PRESENT else "this machine has no network module"

@@ -123,7 +123,7 @@ def test_board_needs_wifi_and_time_for_rsa(command, make):
     done = command("check", folder, "--board", "ESP32_GENERIC")
     assert done.code == 1
     assert "config.json has no wifi" in done.out
-    wifi = {"wifi": {"ssid": "home", "password": "x"}}
+    wifi = {"wifi": {"ssid": "home", "password": "12345678"}}
     done = command("check", make(key_type="rsa-4096", settings=wifi), "--board", "ESP32_GENERIC")
     assert done.code == 0
     assert "an RSA key of 4096 bits costs up to 1.9 s on ESP32_GENERIC" in done.out
