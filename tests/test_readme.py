@@ -15,6 +15,7 @@ from helpers.mock_boot_loader import Mock, write_firmware
 from helpers.programs import run_code
 from microdps_tools import CHECKOUT, interpreter
 from microdps_tools.__main__ import parser
+from microdps_tools.device import config
 from microdps_tools.simulator.settings import Settings
 
 PORT = "/dev/ttyUSB0"
@@ -142,10 +143,13 @@ def test_first_board_gets_to_telemetry(simulator, tmp_path):
     section = README.split("## Your first board")[1].split("\n## ")[0]
     flashing, deploying = map(commands, blocks(section, "sh"))
     # Slow enough that the last message comes after the test has opened the port.
-    boards.configure(tmp_path / "device", simulator, "readme-board", interval_s=0.5)
+    folder = boards.configure(tmp_path / "device", simulator, "readme-board", interval_s=0.5)
     write_firmware(tmp_path / "ESP32_GENERIC.bin")
     check, flash, status = flashing
+    config.write_identity(folder, None, "azure")
+    config.write_config(folder, {"host": "global.azure-devices-provisioning.net"})
     assert "a board can use this" in microdps(check, tmp_path)
+    boards.configure(folder, simulator, "readme-board", interval_s=0.5)
     mock = Mock(tmp_path / "mock")
     try:
         microdps(flash, tmp_path, **{PORT: mock.port})
@@ -159,9 +163,9 @@ def test_first_board_gets_to_telemetry(simulator, tmp_path):
         board.until("done: 3 messages sent")
         shown = microdps(status, tmp_path, **{PORT: board.port})
     assert f"assigned to {simulator.hub} as readme-board" in shown
-    config, app, monitor = deploying
+    with_config, app, monitor = deploying
     with boards.VirtualBoard(tmp_path / "deployed") as board:
-        microdps(config, tmp_path, **{PORT: board.port})
+        microdps(with_config, tmp_path, **{PORT: board.port})
         board.until("done: 3 messages sent")
         assert "unchanged" in microdps(app, tmp_path, **{PORT: board.port})
         assert microdps([*monitor, "eval", "6*7"], tmp_path, **{PORT: board.port}) == "42\n"

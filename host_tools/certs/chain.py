@@ -6,7 +6,8 @@ from microdps.identity import _CHAIN as CHAIN_LIMIT
 
 from .. import ToolError
 from .encoding import der
-from .reading import common_name, signed_by
+from .reading import signed_by
+from .rules import name_of
 
 __all__ = ["CHAIN_LIMIT", "check_size", "ordered", "tls_size"]
 
@@ -29,11 +30,6 @@ def ordered(leaf: x509.Certificate, others: list[x509.Certificate]) -> list[x509
         chain.append(issuer)
         left.remove(issuer)
     return chain
-
-
-def name_of(cert: x509.Certificate) -> str:
-    """A certificate's common name, or its whole subject if it has none."""
-    return common_name(cert) or cert.subject.rfc4514_string() or "a certificate without a subject"
 
 
 def check_size(chain: list[x509.Certificate]) -> None:

@@ -19,9 +19,24 @@ from microdps.program import config as device_config
 from .. import ToolError
 from ..certs.slots import SLOTS, slot_folder
 from ..files import write_files
-from .roots import load_roots
+from ..text_files import decode
+from .roots import AZURE_HOST, load_roots
 
 WIFI_PASSWORD_VARIABLE = "MICRODPS_WIFI_PASSWORD"  # noqa: S105  the name, not the value
+
+
+def read_config(folder: Path) -> dict:
+    """config.json as it lies there, unchecked; empty if there is none. Raises ToolError."""
+    path = folder / "config.json"
+    if not path.exists():
+        return {}
+    try:
+        before = json.loads(decode(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise ToolError(f"{path} is not JSON: correct it, or delete it") from error
+    if not isinstance(before, dict):
+        raise ToolError(f"{path} is not a JSON object: correct it, or delete it")
+    return before
 
 
 def write_config(folder: Path, changes: dict) -> dict:
@@ -31,18 +46,25 @@ def write_config(folder: Path, changes: dict) -> dict:
     result is not valid.
     """
     path = folder / "config.json"
-    before = {}
-    if path.exists():
-        try:
-            before = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise ToolError(f"{path} is not JSON: correct it, or delete it") from error
-        if not isinstance(before, dict):
-            raise ToolError(f"{path} is not a JSON object: correct it, or delete it")
-    after = {**before, **changes}
+    after = {**read_config(folder), **changes}
     checked = device_config.check(after, str(path))
     write_files(folder, {path.name: (json.dumps(after, indent=2) + "\n").encode()}, force=True)
     return checked
+
+
+def kept_settings(folder: Path, changes: dict) -> str:
+    """The settings of config.json that changes leave as they are, in words; "" if none are."""
+    kept = {key: value for key, value in read_config(folder).items() if key not in changes}
+    if isinstance(kept.get("wifi"), dict):  # the password stays secret
+        kept["wifi"] = kept["wifi"].get("ssid")
+    return ", ".join(f"{key} {value}" for key, value in kept.items())
+
+
+def azure_host(folder: Path) -> dict:
+    """DPS's own host as a change, unless config.json has a host of Azure's already."""
+    default = device_config.KEYS["host"][1]
+    host = str(read_config(folder).get("host", default))
+    return {} if host.lower().endswith(AZURE_HOST) else {"host": default}
 
 
 def write_identity(

@@ -11,6 +11,9 @@ from .. import ToolError
 from ..certs.encoding import der
 from ..certs.reading import load_certs
 
+# How the name of every DPS host of Azure's ends.
+AZURE_HOST = ".azure-devices-provisioning.net"
+
 # SHA-256 thumbprints of the roots of Azure's server certificates: DigiCert Global Root G2 and
 # Microsoft RSA Root Certificate Authority 2017 (Azure documentation, "TLS support in DPS").
 AZURE_ROOTS = (

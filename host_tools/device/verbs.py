@@ -6,11 +6,14 @@ from pathlib import Path
 from microdps.program import config as device_config
 
 from .. import boards, interpreter
+from ..certs.rules import id_scope_warning
 from ..certs.slots import SLOTS
-from .check import check
+from .check import Finding, check
 from .config import (
     WIFI_PASSWORD_VARIABLE,
+    azure_host,
     check_identity,
+    kept_settings,
     wifi_password,
     write_config,
     write_identity,
@@ -43,7 +46,10 @@ def add_config_parser(verbs) -> None:
     verb.add_argument("--out", type=Path, default=Path("device"), help="folder (%(default)s)")
     verb.add_argument("--id-scope", help="of the DPS instance")
     verb.add_argument("--registration-id", help="the certificate's common name")
-    verb.add_argument("--host", help=f"of DPS ({device_config.KEYS['host'][1]})")
+    verb.add_argument(
+        "--host",
+        help=f"of DPS ({device_config.KEYS['host'][1]}, which --roots azure sets as well)",
+    )
     verb.add_argument(
         "--wifi-ssid",
         help=f"the password comes from ${WIFI_PASSWORD_VARIABLE}, or you are asked for it",
@@ -67,15 +73,33 @@ def add_config_parser(verbs) -> None:
     verb.set_defaults(function=_config)
 
 
-def _config(args: argparse.Namespace) -> None:
+def _config(args: argparse.Namespace) -> int:
     changes = {key: getattr(args, key) for key in CONFIG_OPTIONS if getattr(args, key) is not None}
     if args.wifi_ssid is not None:
         changes["wifi"] = {"ssid": args.wifi_ssid, "password": wifi_password()}
-    write_config(args.out, changes)
+    if args.roots == "azure" and args.host is None:
+        changes |= azure_host(args.out)
+    kept = kept_settings(args.out, changes)
+    settings = write_config(args.out, changes)
     write_identity(args.out, args.identity, args.roots, args.slot)
     leaf = check_identity(args.out, args.slot)
+    if kept:
+        print(f"{args.out}: unchanged: {kept}")
+    if warning := id_scope_warning(settings["id_scope"]):
+        print(f"note: {warning}")
+    # Notes about the certificate are for `check`.
+    if _print_findings([one for one in check(args.out, args.slot) if one.fatal]):
+        return 1
     until = f"{leaf.not_valid_after_utc:%F}"
     print(f"{args.out}: ready, {leaf.subject.rfc4514_string()} until {until}")
+    return 0
+
+
+def _print_findings(findings: list[Finding]) -> bool:
+    """Print findings → would a board fail?"""
+    for finding in findings:
+        print(finding)
+    return any(finding.fatal for finding in findings)
 
 
 def _add_folder(verb) -> None:
@@ -107,10 +131,7 @@ def add_check_parser(verbs) -> None:
 
 def _check(args: argparse.Namespace) -> int:
     board = boards.load(args.board) if args.board else None
-    findings = check(args.folder, args.slot, args.enrolled, board)
-    for finding in findings:
-        print(finding)
-    if any(finding.fatal for finding in findings):
+    if _print_findings(check(args.folder, args.slot, args.enrolled, board)):
         return 1
     print(f"{args.folder}: a board can use this")
     return 0

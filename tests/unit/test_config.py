@@ -114,6 +114,7 @@ def test_no_json():
         assert error.args[1].startswith(FILE), text
 
 
+# long function: it is one table
 def test_each_wrong_value_names_its_key():
     for key, value, why in (
         ("id_scope", None, "missing-key"),

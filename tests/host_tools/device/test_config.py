@@ -166,7 +166,8 @@ def test_roots_from_a_file(configuring, made, tmp_path, encode):
     if encode is encoding.der:
         del roots[1:]
     (tmp_path / "roots").write_bytes(encode(*roots))
-    done = configuring(*REQUIRED, "--identity", made, "--roots", tmp_path / "roots")
+    given = ("--identity", made, "--roots", tmp_path / "roots", "--host", "dps.example")
+    done = configuring(*REQUIRED, *given)
     assert done.code == 0
     identity = Identity.from_files(str(tmp_path / "device" / "identity" / "a"))
     assert [
