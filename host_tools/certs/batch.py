@@ -23,7 +23,7 @@ from .. import ToolError
 from ..files import write_folder
 from ..text_files import decode, unquoted
 from .ca import intermediate_ca
-from .certificate_folder import FILES, device_files
+from .certificate_folder import FILES, device_files, issuer_chain
 from .making import issue
 from .registration_id import check_registration_id
 
@@ -149,11 +149,13 @@ def make_batch(
     days: float,
     passphrase: bytes | None = None,
     encrypt: bool = False,
+    with_root: bool = False,
 ) -> Count:
     """Make the folder out/ID for each device of a CSV file, signed by the intermediate in out.
 
     passphrase  opens the intermediate's key, if that is encrypted
     encrypt     encrypt new keys in PEM with the pass-phrase
+    with_root   the devices' chains end with the root; otherwise with the intermediate
 
     Raises ToolError. If the CSV file has a bad line or a folder lacks a file, nothing is signed.
     Later it stops at the first device that fails, because the next one would fail as well.
@@ -161,13 +163,14 @@ def make_batch(
     names = read_csv(path)
     existing_devices(names, out)
     issuer = intermediate_ca(out, key_type, passphrase, encrypt)
+    issuers = issuer_chain(issuer.cert, out, with_root)
     secret = passphrase if encrypt else None
     with _locked(out):
         existing = existing_devices(names, out)
         todo = [name for name in names if name not in existing]
         for name in _with_progress(todo):
             device = issue(name, issuer, key_type=key_type, days=days)
-            write_folder(out / name, device_files(device, [issuer.cert], secret))
+            write_folder(out / name, device_files(device, issuers, secret))
     return Count(len(todo), len(existing))
 
 

@@ -50,7 +50,18 @@ def _add_self_signed_and_chain(kinds) -> None:
         kind.add_argument("registration_id", help="becomes the certificate's common name")
         _add_making(kind)
         kind.add_argument("--force", action="store_true", help="replace the device's files")
+        if name == "chain":
+            _add_with_root(kind)
         kind.set_defaults(function=_make, make=function)
+
+
+def _add_with_root(kind) -> None:
+    kind.add_argument(
+        "--with-root",
+        action="store_true",
+        help="the chain that the device sends ends with the root, for an enrollment of the root;"
+        " without it, with the intermediate",
+    )
 
 
 def _add_batch(kinds) -> None:
@@ -66,6 +77,7 @@ def _add_batch(kinds) -> None:
         help=f"has a column {COLUMN}; a device that already has its folder is left alone",
     )
     _add_making(kind)
+    _add_with_root(kind)
     kind.set_defaults(function=_batch)
 
 
@@ -202,8 +214,10 @@ def _passphrase(args: argparse.Namespace) -> bytes | None:
 
 
 def _make(args: argparse.Namespace) -> None:
-    options = (args.registration_id, args.out, args.key, args.days, args.force)
-    folder = args.make(*options, _passphrase(args), args.encrypt)
+    options = [args.registration_id, args.out, args.key, args.days, args.force]
+    options += [_passphrase(args), args.encrypt]
+    options += [args.with_root] if args.make == make_chain else []
+    folder = args.make(*options)
     _print_certificate(folder, args.registration_id)
 
 
@@ -215,7 +229,8 @@ def _print_certificate(folder: Path, registration_id: str) -> None:
 
 def _batch(args: argparse.Namespace) -> None:
     passphrase = _passphrase(args)
-    count = make_batch(args.csv, args.out, args.key, args.days, passphrase, args.encrypt)
+    options = (args.out, args.key, args.days, passphrase, args.encrypt, args.with_root)
+    count = make_batch(args.csv, *options)
     print(f"{args.out}: {count.made} certificates made, {count.existing} existed")
 
 

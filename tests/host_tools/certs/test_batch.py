@@ -257,3 +257,9 @@ def test_progress_is_a_bar_on_a_terminal(out, csv, tmp_path):
     os.close(ours)
     assert b"3/3" in shown
     assert printed == f"{out}: 3 certificates made, 0 existed\n".encode()
+
+
+def test_chains_with_root(command, out, csv):
+    assert command("certs", "batch", csv(ids(2)), "--out", out, "--with-root").code == 0
+    chain = load_certs(out / "device-1" / "cert.der")
+    assert chain[2] == load_certs(out / "root.cert.pem")[0]

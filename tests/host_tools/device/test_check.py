@@ -84,6 +84,20 @@ def test_chain_that_does_not_reach_the_enrolled_certificate(command, make):
     assert "DPS refuses that with 401002" in done.out
 
 
+def test_advice_for_a_chain_that_is_too_short_can_be_followed(command, make, tmp_path):
+    """The advice's own words are run: convert with --issuer, then config with --identity."""
+    folder, made = make(), tmp_path / "made"
+    advice = command("check", folder, "--enrolled", make.root_file).out
+    convert, configure = re.findall("'microdps ((?:certs convert|config) [^']+)'", advice)
+    names = {"full-chain.pem": made / "full-chain.pem", "key.pem": made / "key.pem"}
+    names |= {"FOLDER": tmp_path / "longer"}
+    assert command(*(names.get(word, word) for word in convert.split())).code == 0
+    words = [names.get(word, word) for word in configure.split()]
+    assert command(*words, "--out", folder).code == 0
+    done = command("check", folder, "--enrolled", make.root_file)
+    assert done.code == 0, done.out
+
+
 def test_roots_that_are_not_azures(command, make):
     folder = make()
     (folder / "identity" / "a" / "roots.der").write_bytes(encoding.der(make.root))
