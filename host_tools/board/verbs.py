@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import ToolError, boards
@@ -12,8 +13,11 @@ from . import image
 from .boot_loader import BootLoader
 from .deploy import deploy, device_files
 from .firmware_download import download
-from .flash import Device, Job, devices_without_board, flash, flash_all
-from .flash_record import DEFAULT_PATH, Entry, Record
+from .flash import Attempt, Job
+from .flash_devices import Device, all_devices, devices_without_board
+from .flash_many import flash_all, plan
+from .flash_record import DEFAULT_PATH, Record
+from .ports import board_ports
 from .status import call_on_board
 
 
@@ -48,6 +52,12 @@ def add_image_parser(verbs) -> None:
             "the NVS partition with a device's identity and config",
             "device",
         ),
+        (
+            "devices",
+            _image_devices,
+            "an image as of 'device' for each device's folder of a folder",
+            "devices",
+        ),
         ("merge", _image_merge, "MicroPython, the program and a device in one file", "device"),
     ):
         words = [name, example, "--board ESP32_GENERIC"]
@@ -56,7 +66,8 @@ def add_image_parser(verbs) -> None:
             name,
             help=text,
             description=f"Make an image: {text}.",
-            epilog=f"example: microdps image {' '.join(filter(None, words))} --out {name}.bin",
+            epilog=f"example: microdps image {' '.join(filter(None, words))} --out"
+            + (" images" if name == "devices" else f" {name}.bin"),
         )
         _add_image(kind, name)
         kind.set_defaults(function=function)
@@ -68,7 +79,9 @@ def _add_image(kind, name: str) -> None:
             "folder",
             type=Path,
             nargs="?" if name == "merge" else None,
-            help="device's folder, as 'microdps config' makes it",
+            help="device's folder, as 'microdps config' makes it"
+            if name != "devices"
+            else "folder with the devices' folders",
         )
     _add_board(kind)
     kind.add_argument("--flash-size", metavar="SIZE", help="4MB, for example (the usual size)")
@@ -77,9 +90,9 @@ def _add_image(kind, name: str) -> None:
         kind.add_argument("--firmware", type=Path, required=True, help="MicroPython's .bin")
     if name == "program":
         kind.add_argument("--py", action="store_true", help="sources instead of .mpy files")
-    # A device's image contains its key. "key" in the name makes it readable by its owner only.
-    default = Path("program.bin" if name == "program" else f"{name}.key.bin")
-    kind.add_argument("--out", type=Path, default=default, help="file (%(default)s)")
+    default = {"program": "program.bin", "devices": "images"}.get(name, f"{name}.key.bin")
+    what = "folder, with a file ID.bin for each device" if name == "devices" else "file"
+    kind.add_argument("--out", type=Path, default=Path(default), help=f"{what} (%(default)s)")
     kind.add_argument("--force", action="store_true", help="replace the file")
 
 
@@ -87,8 +100,9 @@ def _filesystem_size(args: argparse.Namespace, board: Board) -> int:
     return board.filesystem_size(board.flash_size(args.flash_size), args.micropython)
 
 
-def _write(path: Path, content: bytes, force: bool) -> None:
-    write_files(path.parent, {path.name: content}, force)
+def _write(path: Path, content: bytes, force: bool, secret: bool) -> None:
+    """secret: an image with an identity is readable by its owner only."""
+    write_files(path.parent, {path.name: content}, force, secret)
     print(f"{path}: {len(content)} bytes")
 
 
@@ -96,13 +110,23 @@ def _image_program(args: argparse.Namespace) -> None:
     board = boards.load(args.board)
     files = image.program_files(args.py)
     content = image.littlefs_image(files, _filesystem_size(args, board), board.block_size)
-    _write(args.out, content, args.force)
+    _write(args.out, content, args.force, secret=False)
 
 
 def _image_device(args: argparse.Namespace) -> None:
     board = boards.load(args.board)
     content = image.nvs_image(image.device_blobs(args.folder), board.nvs_size)
-    _write(args.out, content, args.force)
+    _write(args.out, content, args.force, secret=True)
+
+
+def _image_devices(args: argparse.Namespace) -> None:
+    board = boards.load(args.board)
+    images = {
+        f"{name}.bin": image.nvs_image(image.device_blobs(folder), board.nvs_size)
+        for name, folder in all_devices(args.folder).items()
+    }
+    write_files(args.out, images, args.force, secret=True)
+    print(f"{args.out}: {len(images)} images of {board.nvs_size} bytes")
 
 
 def _image_merge(args: argparse.Namespace) -> None:
@@ -113,7 +137,7 @@ def _image_merge(args: argparse.Namespace) -> None:
     parts[board.filesystem] = image.littlefs_image(files, size, board.block_size)
     if args.folder:
         parts[board.nvs] = image.nvs_image(image.device_blobs(args.folder), board.nvs_size)
-    _write(args.out, image.merge(parts), args.force)
+    _write(args.out, image.merge(parts), args.force, secret=bool(args.folder))
 
 
 def add_flash_parser(verbs) -> None:
@@ -122,12 +146,13 @@ def add_flash_parser(verbs) -> None:
         help="put MicroPython, the program and an identity onto boards",
         description="Put MicroPython, the program and an identity onto boards, several ports at"
         " once. What a board already has is not written again. A record has a line for each board,"
-        " so a run that failed can be started again.",
+        " so a run that failed can be started again. Without a port it lists the boards it sees.",
         epilog="example: microdps flash /dev/ttyUSB0 --board ESP32_GENERIC --device device"
         " --firmware ESP32_GENERIC-v1.27.0.bin",
     )
-    verb.add_argument("ports", nargs="+", metavar="PORT", help="serial ports, a board on each")
-    _add_board(verb)
+    verb.add_argument("ports", nargs="*", metavar="PORT", help="serial ports, a board on each")
+    verb.add_argument("--all", action="store_true", help="all ports with a board")
+    verb.add_argument("--board", metavar="BOARD", help=", ".join(boards.names()))
     _add_release(verb)
     verb.add_argument(
         "--firmware", type=Path, help="MicroPython's .bin, if the board does not have it yet"
@@ -135,7 +160,7 @@ def add_flash_parser(verbs) -> None:
     verb.add_argument(
         "--fetch", metavar="RELEASE", help="download it with mpflash, 1.27.0 for example"
     )
-    which = verb.add_mutually_exclusive_group(required=True)
+    which = verb.add_mutually_exclusive_group()
     which.add_argument(
         "--device", type=Path, help="a device's folder, as 'microdps config' makes it"
     )
@@ -145,16 +170,21 @@ def add_flash_parser(verbs) -> None:
         help="folder with the devices' folders: each port gets the next device without a board",
     )
     _add_flash_options(verb)
-    verb.set_defaults(function=_flash)
+    verb.set_defaults(function=_flash, usage_error=verb.error)
 
 
 def _add_flash_options(verb) -> None:
     verb.add_argument("--record", type=Path, default=DEFAULT_PATH, help="file (%(default)s)")
     verb.add_argument(
-        "--delete-keys", action="store_true", help="delete key.der when a board has it"
+        "--delete-keys",
+        action="store_true",
+        help="delete this computer's copies of the keys when a board has them",
     )
     verb.add_argument(
-        "--again", action="store_true", help="also flash a board that is another device already"
+        "--again",
+        action="store_true",
+        help="also flash a board that is another device already; with --device, also a device"
+        " that has a board already",
     )
     verb.add_argument("--baud", type=int, default=460800, help="(%(default)s)")
     verb.add_argument("--no-stub", action="store_true", help="use the chip's own boot loader only")
@@ -162,17 +192,34 @@ def _add_flash_options(verb) -> None:
 
 
 def _flash(args: argparse.Namespace) -> int:
+    found = {} if args.ports else board_ports()
+    if not args.ports and not args.all:
+        print("\n".join(f"{port}  {text}" for port, text in found.items()))
+        return 0
+    if not args.board or not (args.device or args.devices):
+        args.usage_error("--board, and one of --device and --devices, are required")
+    ports = args.ports or list(found)
     board = boards.load(args.board)
+    if args.device and len(ports) > 1:
+        raise ToolError("--device is for one board: give one port, or --devices")
     record = Record(args.record)
+    try:
+        return _flash_ports(args, ports, board, record)
+    finally:
+        record.close()
+
+
+def _flash_ports(args: argparse.Namespace, ports: list[str], board: Board, record: Record) -> int:
     if args.device:
-        if len(args.ports) > 1:
-            raise ToolError("--device is for one board: give one port, or --devices")
-        devices = [Device.load(args.device, board)]
+        devices = {Device.load(args.device, board).registration_id: args.device}
     else:
-        devices = devices_without_board(args.devices, record, board, len(args.ports))
+        devices = devices_without_board(args.devices, record)
         if not devices:
             print(f"{args.devices}: all devices have their boards")
             return 0
+    attempts, unused = plan(ports, devices, args.again, bool(args.device))
+    for attempt in attempts:  # what cannot be used is found before anything is written
+        Device.load(next(iter(attempt.wanted.values())), board)
     if args.fetch:
         args.firmware = download(args.fetch, board, Path("build/firmware"))
     job = Job(board, args.firmware, args.micropython or args.fetch, args.py)
@@ -180,10 +227,12 @@ def _flash(args: argparse.Namespace) -> int:
     def open_boot_loader(port: str) -> BootLoader:
         return BootLoader(port, board, args.baud, not args.no_stub)
 
-    def flash_one(port: str, device: Device) -> Entry:
-        return flash(port, device, job, record, args.again, open_boot_loader)
+    def run_one(attempt: Attempt, check_stop: Callable[[], None]) -> None:
+        attempt.run(job, record, open_boot_loader, check_stop)
 
-    errors = flash_all(args.ports, devices, flash_one, args.delete_keys)
+    errors = flash_all(attempts, record, run_one, not args.delete_keys)
+    for port in unused:
+        print(f"{port}: no device is left for it", file=sys.stderr)
     for text in errors[:-1]:
         print(f"microdps: {text}", file=sys.stderr)
     if errors:

@@ -22,6 +22,10 @@ from ..files import write_files
 from ..text_files import decode
 from .roots import AZURE_HOST, load_roots
 
+# A file beside config.json: the certificate folders from which the keys were copied, so that
+# `flash --delete-keys` finds all copies.
+SOURCES = "made-from.txt"
+
 WIFI_PASSWORD_VARIABLE = "MICRODPS_WIFI_PASSWORD"  # noqa: S105  the name, not the value
 
 
@@ -48,8 +52,13 @@ def write_config(folder: Path, changes: dict) -> dict:
     path = folder / "config.json"
     after = {**read_config(folder), **changes}
     checked = device_config.check(after, str(path))
-    write_files(folder, {path.name: (json.dumps(after, indent=2) + "\n").encode()}, force=True)
+    write_files(folder, {path.name: encode_config(after)}, force=True)
     return checked
+
+
+def encode_config(settings: dict) -> bytes:
+    """The content of config.json."""
+    return (json.dumps(settings, indent=2) + "\n").encode()
 
 
 def kept_settings(folder: Path, changes: dict) -> str:
@@ -93,6 +102,26 @@ def write_identity(
             if path.exists():
                 files["roots.der"] = path.read_bytes()
     write_files(target, files, force=True)
+    if certs:
+        write_files(folder, {SOURCES: source_lines(folder, certs)}, force=True)
+
+
+def source_lines(folder: Path, certs: Path) -> bytes:
+    """The content of SOURCES, with one more certificate folder, as a relative path."""
+    try:
+        line = os.path.relpath(certs, folder)
+    except ValueError:  # on another drive of Windows
+        line = str(certs.resolve())
+    path = folder / SOURCES
+    before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return "".join(f"{one}\n" for one in dict.fromkeys([*before, line])).encode()
+
+
+def sources(folder: Path) -> list[Path]:
+    """The certificate folders from which a device's folder has its keys."""
+    path = folder / SOURCES
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [folder / line for line in lines]
 
 
 def check_identity(folder: Path, slot: str) -> x509.Certificate:
@@ -114,8 +143,13 @@ def _parse(certs: list, name: str) -> list[x509.Certificate]:
         raise IdentityError("unreadable", name) from error
 
 
-def wifi_password() -> str:
-    """The Wi-Fi password, from the environment or typed at a terminal. Raises ToolError."""
+def wifi_password(is_open: bool = False) -> str:
+    """The Wi-Fi password, from the environment or typed at a terminal. Raises ToolError.
+
+    is_open  the network has none
+    """
+    if is_open:
+        return ""
     value = os.environ.get(WIFI_PASSWORD_VARIABLE)
     if value is not None:
         return value
@@ -123,5 +157,6 @@ def wifi_password() -> str:
         with contextlib.suppress(EOFError):
             return getpass.getpass("Wi-Fi password: ")
     raise ToolError(
-        f"there is no Wi-Fi password: set {WIFI_PASSWORD_VARIABLE}, or type it at a terminal"
+        f"there is no Wi-Fi password: set {WIFI_PASSWORD_VARIABLE}, type it at a terminal, or give"
+        " --wifi-open for an open network"
     )

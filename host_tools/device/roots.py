@@ -1,5 +1,6 @@
 """The trusted roots of a device: Azure's, or those of a file."""
 
+import functools
 import hashlib
 import re
 import ssl
@@ -28,8 +29,11 @@ def load_roots(source: str) -> bytes:
 
     Raises ToolError.
     """
-    if source != "azure":
-        return der(*load_certs(Path(source)))
+    return _azure_roots() if source == "azure" else der(*load_certs(Path(source)))
+
+
+@functools.cache
+def _azure_roots() -> bytes:
     # certifi's file is not parsed as certificates: some of them cause warnings.
     found = {
         hashlib.sha256(cert).hexdigest(): cert

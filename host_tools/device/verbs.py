@@ -5,7 +5,7 @@ from pathlib import Path
 
 from microdps.program import config as device_config
 
-from .. import boards, interpreter
+from .. import ToolError, boards, interpreter
 from ..certs.rules import id_scope_warning
 from ..certs.slots import SLOTS
 from .check import Finding, check
@@ -20,6 +20,7 @@ from .config import (
 )
 from .explain import explain
 from .live_check import live_check
+from .many import configure_all
 from .run import run
 
 # Options of `config` that become keys of config.json.
@@ -43,25 +44,15 @@ def add_config_parser(verbs) -> None:
         epilog="example: microdps config --out device --identity certs/device-01 --roots azure"
         " --id-scope 0ne00111111 --registration-id device-01 --wifi-ssid home",
     )
-    verb.add_argument("--out", type=Path, default=Path("device"), help="folder (%(default)s)")
-    verb.add_argument("--id-scope", help="of the DPS instance")
-    verb.add_argument("--registration-id", help="the certificate's common name")
+    verb.add_argument("--out", type=Path, help="folder (device; with --devices: devices)")
     verb.add_argument(
-        "--host",
-        help=f"of DPS ({device_config.KEYS['host'][1]}, which --roots azure sets as well)",
+        "--devices",
+        type=Path,
+        metavar="FOLDER",
+        help="configure many devices: a folder in --out for each certificate folder in FOLDER, as"
+        " 'microdps certs batch' makes them",
     )
-    verb.add_argument(
-        "--wifi-ssid",
-        help=f"the password comes from ${WIFI_PASSWORD_VARIABLE}, or you are asked for it",
-    )
-    verb.add_argument("--interval-s", type=float, help="seconds between two messages")
-    verb.add_argument("--messages", type=int, help="number of messages to send; 0: no limit")
-    verb.add_argument(
-        "--transport",
-        choices=device_config.TRANSPORTS,
-        help="how messages go to the hub (auto)",
-    )
-    verb.add_argument("--log", choices=device_config.LOGS, help="what the device prints")
+    _add_settings(verb)
     verb.add_argument("--identity", type=Path, help="folder with key.der and cert.der")
     verb.add_argument(
         "--slot",
@@ -73,10 +64,38 @@ def add_config_parser(verbs) -> None:
     verb.set_defaults(function=_config)
 
 
+def _add_settings(verb) -> None:
+    """The options that become keys of config.json."""
+    verb.add_argument("--id-scope", help="of the DPS instance")
+    verb.add_argument("--registration-id", help="the certificate's common name")
+    verb.add_argument(
+        "--host",
+        help=f"of DPS ({device_config.KEYS['host'][1]}, which --roots azure sets as well)",
+    )
+    verb.add_argument(
+        "--wifi-ssid",
+        help=f"the password comes from ${WIFI_PASSWORD_VARIABLE}, or you are asked for it",
+    )
+    verb.add_argument(
+        "--wifi-open", action="store_true", help="the Wi-Fi is open, and has no password"
+    )
+    verb.add_argument("--interval-s", type=float, help="seconds between two messages")
+    verb.add_argument("--messages", type=int, help="number of messages to send; 0: no limit")
+    verb.add_argument(
+        "--transport",
+        choices=device_config.TRANSPORTS,
+        help="how messages go to the hub (auto)",
+    )
+    verb.add_argument("--log", choices=device_config.LOGS, help="what the device prints")
+
+
 def _config(args: argparse.Namespace) -> int:
     changes = {key: getattr(args, key) for key in CONFIG_OPTIONS if getattr(args, key) is not None}
     if args.wifi_ssid is not None:
-        changes["wifi"] = {"ssid": args.wifi_ssid, "password": wifi_password()}
+        changes["wifi"] = {"ssid": args.wifi_ssid, "password": wifi_password(args.wifi_open)}
+    if args.devices:
+        return _config_all(args, changes)
+    args.out = args.out or Path("device")
     if args.roots == "azure" and args.host is None:
         changes |= azure_host(args.out)
     kept = kept_settings(args.out, changes)
@@ -92,6 +111,23 @@ def _config(args: argparse.Namespace) -> int:
         return 1
     until = f"{leaf.not_valid_after_utc:%F}"
     print(f"{args.out}: ready, {leaf.subject.rfc4514_string()} until {until}")
+    return 0
+
+
+def _config_all(args: argparse.Namespace, changes: dict) -> int:
+    out = args.out or Path("devices")
+    if args.registration_id or args.identity or args.slot != SLOTS[0]:
+        raise ToolError(
+            "--devices takes IDs and identities from the certificate folders: leave out"
+            " --registration-id, --identity and --slot"
+        )
+    if args.roots == "azure":
+        changes.setdefault("host", device_config.KEYS["host"][1])
+    count = configure_all(args.devices, out, changes, args.roots)
+    if "id_scope" in changes and (warning := id_scope_warning(changes["id_scope"])):
+        print(f"note: {warning}")
+    kept = f", {count.kept} without a key left as they are" if count.kept else ""
+    print(f"{out}: {count.written} devices ready{kept}")
     return 0
 
 

@@ -73,6 +73,7 @@ def test_all_verbs_exist():
         ("enroll", "ca"),
         ("image", "program"),
         ("image", "device"),
+        ("image", "devices"),
         ("image", "merge"),
     }
 
