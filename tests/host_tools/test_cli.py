@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -138,7 +139,9 @@ def test_signal_ends_the_simulator_and_frees_its_ports(tmp_path, number):
         finally:
             process.kill()
     assert (process.returncode, out, err) == (0, "", "")
-    assert lines[0].startswith("service API: HostName=localhost:")
+    assert lines[0] == (
+        f"service API: its connection string is in {tmp_path / 'connection-string.key.txt'}\n"
+    )
     word, dps, hub, *_ = lines[1].split()
     assert word == "ready"
     for where in (dps, hub):
@@ -202,3 +205,25 @@ def test_simulator_continues_after_its_output_is_closed(tmp_path):
             assert "404000" in subprocess.run(curl, capture_output=True, text=True).stdout
         process.terminate()
         assert process.stderr.read() == ""
+
+
+def test_git_ignores_what_the_tools_write_by_default():
+    """A key must not get into a repository by accident."""
+    written = {"device/x", "devices/x", "nvs.bin", "nvs/x", ".flashed.jsonl.1.run", "x.pfx"}
+    for path in PATHS:
+        for action in at(path)._actions:
+            if isinstance(action.default, Path):
+                written.add(str(action.default if action.default.suffix else action.default / "x"))
+    assert {"certs/x", "flashed.jsonl", "board.flash", "device.key.bin"} <= written
+    command = ["git", "check-ignore", "--no-index", *written]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    assert set(done.stdout.split()) == written
+
+
+def at(path: tuple[str, ...]) -> argparse.ArgumentParser:
+    """The parser that these words lead to."""
+    found = parser()
+    for word in path:
+        (verbs,) = [a for a in found._actions if isinstance(a, argparse._SubParsersAction)]
+        found = verbs.choices[word]
+    return found
