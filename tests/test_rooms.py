@@ -16,6 +16,7 @@ TESTS = CHECKOUT / "tests" / "host_tools"
 # Test files that cover more than one module of their room.
 WHOLE_ROOM = {
     "test_cli.py",
+    "test_start.py",
     "certs/test_openssl.py",
     "simulator/test_hostile_clients.py",
     "simulator/test_how_to.py",

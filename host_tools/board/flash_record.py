@@ -20,7 +20,6 @@ from typing import IO
 from .. import ToolError
 from ..files import locked
 
-DEFAULT_PATH = Path("flashed.jsonl")
 FLASHED = "flashed"
 ENDED = "the run was ended while the identity was written, which may be on the board or not"
 

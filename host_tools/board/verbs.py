@@ -1,24 +1,16 @@
 """microdps image, flash, deploy, status and reset."""
 
 import argparse
-import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import ToolError, boards
 from ..boards import Board
-from ..device.program import compile_program
-from ..files import write_files
-from . import image
-from .boot_loader import BootLoader
-from .deploy import deploy, device_files
-from .firmware_download import download
-from .flash import Attempt, Job
-from .flash_devices import Device, all_devices, devices_without_board
-from .flash_many import flash_all, plan
-from .flash_record import DEFAULT_PATH, Record
-from .ports import board_ports
-from .status import call_on_board
+
+if TYPE_CHECKING:
+    pass
+
+RECORD = Path("flashed.jsonl")
 
 
 def _add_board(verb) -> None:
@@ -96,17 +88,24 @@ def _add_image(kind, name: str) -> None:
     kind.add_argument("--force", action="store_true", help="replace the file")
 
 
+# What a verb needs is imported when it runs: so the help appears at once.
+
+
 def _filesystem_size(args: argparse.Namespace, board: Board) -> int:
     return board.filesystem_size(board.flash_size(args.flash_size), args.micropython)
 
 
 def _write(path: Path, content: bytes, force: bool, secret: bool) -> None:
     """secret: an image with an identity is readable by its owner only."""
+    from ..files import write_files
+
     write_files(path.parent, {path.name: content}, force, secret)
     print(f"{path}: {len(content)} bytes")
 
 
 def _image_program(args: argparse.Namespace) -> None:
+    from . import image
+
     board = boards.load(args.board)
     files = image.program_files(args.py)
     content = image.littlefs_image(files, _filesystem_size(args, board), board.block_size)
@@ -114,12 +113,18 @@ def _image_program(args: argparse.Namespace) -> None:
 
 
 def _image_device(args: argparse.Namespace) -> None:
+    from . import image
+
     board = boards.load(args.board)
     content = image.nvs_image(image.device_blobs(args.folder), board.nvs_size)
     _write(args.out, content, args.force, secret=True)
 
 
 def _image_devices(args: argparse.Namespace) -> None:
+    from ..files import write_files
+    from . import image
+    from .flash_devices import all_devices
+
     board = boards.load(args.board)
     images = {
         f"{name}.bin": image.nvs_image(image.device_blobs(folder), board.nvs_size)
@@ -130,6 +135,8 @@ def _image_devices(args: argparse.Namespace) -> None:
 
 
 def _image_merge(args: argparse.Namespace) -> None:
+    from . import image
+
     board = boards.load(args.board)
     parts = image.split_around_nvs(image.read_firmware(args.firmware, board), board)
     size = _filesystem_size(args, board)
@@ -174,7 +181,7 @@ def add_flash_parser(verbs) -> None:
 
 
 def _add_flash_options(verb) -> None:
-    verb.add_argument("--record", type=Path, default=DEFAULT_PATH, help="file (%(default)s)")
+    verb.add_argument("--record", type=Path, default=RECORD, help="file (%(default)s)")
     verb.add_argument(
         "--delete-keys",
         action="store_true",
@@ -192,6 +199,10 @@ def _add_flash_options(verb) -> None:
 
 
 def _flash(args: argparse.Namespace) -> int:
+    from .flash_record import Record
+    from .flash_run import flash_ports
+    from .ports import board_ports
+
     found = {} if args.ports else board_ports()
     if not args.ports and not args.all:
         print("\n".join(f"{port}  {text}" for port, text in found.items()))
@@ -204,40 +215,9 @@ def _flash(args: argparse.Namespace) -> int:
         raise ToolError("--device is for one board: give one port, or --devices")
     record = Record(args.record)
     try:
-        return _flash_ports(args, ports, board, record)
+        return flash_ports(args, ports, board, record)
     finally:
         record.close()
-
-
-def _flash_ports(args: argparse.Namespace, ports: list[str], board: Board, record: Record) -> int:
-    if args.device:
-        devices = {Device.load(args.device, board).registration_id: args.device}
-    else:
-        devices = devices_without_board(args.devices, record)
-        if not devices:
-            print(f"{args.devices}: all devices have their boards")
-            return 0
-    attempts, unused = plan(ports, devices, args.again, bool(args.device))
-    for attempt in attempts:  # what cannot be used is found before anything is written
-        Device.load(next(iter(attempt.wanted.values())), board)
-    if args.fetch:
-        args.firmware = download(args.fetch, board, Path("build/firmware"))
-    job = Job(board, args.firmware, args.micropython or args.fetch, args.py)
-
-    def open_boot_loader(port: str) -> BootLoader:
-        return BootLoader(port, board, args.baud, not args.no_stub)
-
-    def run_one(attempt: Attempt, check_stop: Callable[[], None]) -> None:
-        attempt.run(job, record, open_boot_loader, check_stop)
-
-    errors = flash_all(attempts, record, run_one, not args.delete_keys)
-    for port in unused:
-        print(f"{port}: no device is left for it", file=sys.stderr)
-    for text in errors[:-1]:
-        print(f"microdps: {text}", file=sys.stderr)
-    if errors:
-        raise ToolError(errors[-1])
-    return 0
 
 
 def add_deploy_parser(verbs) -> None:
@@ -263,24 +243,54 @@ def add_deploy_parser(verbs) -> None:
 
 
 def _deploy(args: argparse.Namespace) -> None:
+    from ..device.program import compile_program
+    from .deploy import deploy, device_files
+
     others = device_files(args.config) if args.config else {}
     print(deploy(args.port, compile_program(args.py), others, args.app))
 
 
-def add_status_and_reset_parsers(verbs) -> None:
-    for name, function, text in (
-        ("status", "show", "print a board's assignment, certificate and last errors"),
-        ("reset", "reset", "make a board forget its assignment, so that it registers again"),
-    ):
-        verb = verbs.add_parser(
-            name,
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}.",
-            epilog=f"example: microdps {name} /dev/ttyUSB0",
-        )
-        verb.add_argument("target", help="serial port, or a device's folder")
-        verb.set_defaults(function=_status, on_board=function)
+def add_status_parser(verbs) -> None:
+    text = "print a board's assignment, certificate and last errors"
+    _add_call(verbs, "status", "show", text)
+
+
+def add_reset_parser(verbs) -> None:
+    text = "make a board forget its assignment, so that it registers again"
+    _add_call(verbs, "reset", "reset", text)
+
+
+def _add_call(verbs, name: str, function: str, text: str) -> None:
+    verb = verbs.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=f"example: microdps {name} /dev/ttyUSB0",
+    )
+    verb.add_argument("target", help="serial port, or a device's folder")
+    verb.set_defaults(function=_status, on_board=function)
 
 
 def _status(args: argparse.Namespace) -> None:
+    from .status import call_on_board
+
     print(call_on_board(args.target, args.on_board), end="")
+
+
+def add_monitor_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "monitor",
+        help="show what a board prints",
+        description="Show what a board prints, until Ctrl-C. It sends nothing to the board: for"
+        " its REPL, use 'mpremote connect PORT'.",
+        epilog="example: microdps monitor /dev/ttyUSB0",
+    )
+    verb.add_argument("port", help="serial port, or socket://HOST:PORT")
+    verb.add_argument("--baud", type=int, default=115200, help="(%(default)s)")
+    verb.set_defaults(function=_monitor)
+
+
+def _monitor(args: argparse.Namespace) -> None:
+    from .monitor import monitor
+
+    monitor(args.port, args.baud)

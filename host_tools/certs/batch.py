@@ -24,6 +24,7 @@ from ..files import write_folder
 from ..text_files import decode, unquoted
 from .ca import intermediate_ca
 from .certificate_folder import FILES, device_files, issuer_chain
+from .defaults import COLUMN
 from .making import issue
 from .registration_id import check_registration_id
 
@@ -32,7 +33,6 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-COLUMN = "registration_id"
 SEPARATORS = (",", ";", "\t")
 
 # How Excel's own files begin, new and old.

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from .. import ToolError
 from ..text_files import MARKS, decode
 from .blocks import CUT_OFF, KEY_LABELS, read_blocks
+from .defaults import PASSPHRASE_VARIABLE
 from .kinds import wrong_kind
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -25,8 +26,6 @@ KEY_TYPES: dict[str, Callable[[], PrivateKey]] = {
     "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
 }
 
-# The environment variable with the pass-phrase of keys.
-PASSPHRASE_VARIABLE = "MICRODPS_KEY_PASSPHRASE"  # noqa: S105  the name, not the value
 PASSPHRASE_LIMIT = 1023  # bytes, OpenSSL's limit
 
 

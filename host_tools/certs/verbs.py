@@ -3,21 +3,8 @@
 import argparse
 from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes
-
 from .. import ToolError
-from ..files import write_files
-from .batch import COLUMN, make_batch
-from .ca import proof_of_possession
-from .certificate_folder import make_chain, make_self_signed
-from .convert import to_certificate_folder, to_pem
-from .encoding import pem
-from .keys import KEY_TYPES, PASSPHRASE_VARIABLE, read_passphrase
-from .making import CA_DAYS, DEVICE_DAYS, MIN_DAYS
-from .reading import has_key, load_cert_and_key, load_certs
-from .registration_id import check_registration_id
-from .renew import renew
-from .show import show
+from .defaults import CA_DAYS, COLUMN, DEVICE_DAYS, KEY_NAMES, MIN_DAYS, PASSPHRASE_VARIABLE
 
 
 def add_certs_parser(verbs) -> None:
@@ -37,14 +24,9 @@ def add_certs_parser(verbs) -> None:
 
 
 def _add_self_signed_and_chain(kinds) -> None:
-    for name, function, text, scenario in (
-        ("self-signed", make_self_signed, "a self-signed certificate", "individual enrollment"),
-        (
-            "chain",
-            make_chain,
-            "a root, an intermediate and a device certificate",
-            "enrollment group",
-        ),
+    for name, text, scenario in (
+        ("self-signed", "a self-signed certificate", "individual enrollment"),
+        ("chain", "a root, an intermediate and a device certificate", "enrollment group"),
     ):
         kind = _kind(kinds, name, f"make {text}, for an {scenario}", "device-01 --out certs")
         kind.add_argument("registration_id", help="becomes the certificate's common name")
@@ -52,7 +34,7 @@ def _add_self_signed_and_chain(kinds) -> None:
         kind.add_argument("--force", action="store_true", help="replace the device's files")
         if name == "chain":
             _add_with_root(kind)
-        kind.set_defaults(function=_make, make=function)
+        kind.set_defaults(function=_make, is_chain=name == "chain")
 
 
 def _add_with_root(kind) -> None:
@@ -168,7 +150,7 @@ def _kind(kinds, name: str, text: str, example: str) -> argparse.ArgumentParser:
 
 def _add_making(kind) -> None:
     kind.add_argument("--out", type=Path, default=Path("certs"), help="folder (%(default)s)")
-    kind.add_argument("--key", choices=KEY_TYPES, default="ec-p256", help="key type (%(default)s)")
+    kind.add_argument("--key", choices=KEY_NAMES, default="ec-p256", help="key type (%(default)s)")
     _add_days(kind)
     _add_passphrase(kind)
 
@@ -203,8 +185,13 @@ def _add_passphrase(kind, encrypt: bool = True) -> None:
         )
 
 
+# What a verb needs is imported when it runs: so the help appears at once.
+
+
 def _passphrase(args: argparse.Namespace) -> bytes | None:
     """Raises ToolError if --encrypt is given without a pass-phrase."""
+    from .keys import read_passphrase
+
     passphrase = read_passphrase(args.passphrase_file)
     if args.encrypt and not passphrase:
         raise ToolError(
@@ -214,32 +201,47 @@ def _passphrase(args: argparse.Namespace) -> bytes | None:
 
 
 def _make(args: argparse.Namespace) -> None:
-    options = [args.registration_id, args.out, args.key, args.days, args.force]
-    options += [_passphrase(args), args.encrypt]
-    options += [args.with_root] if args.make == make_chain else []
-    folder = args.make(*options)
+    from .certificate_folder import make_chain, make_self_signed
+
+    options = (args.registration_id, args.out, args.key, args.days, args.force)
+    secret = (_passphrase(args), args.encrypt)
+    if args.is_chain:
+        folder = make_chain(*options, *secret, args.with_root)
+    else:
+        folder = make_self_signed(*options, *secret)
     _print_certificate(folder, args.registration_id)
 
 
 def _print_certificate(folder: Path, registration_id: str) -> None:
+    from cryptography.hazmat.primitives import hashes
+
+    from .reading import load_certs
+
     cert = load_certs(folder / "cert.pem")[0]
     print(f"{folder}: certificate of {registration_id} until {cert.not_valid_after_utc:%F}")
     print(f"  sha1 {cert.fingerprint(hashes.SHA1()).hex()}")  # noqa: S303  as Azure's portal shows
 
 
 def _batch(args: argparse.Namespace) -> None:
-    passphrase = _passphrase(args)
-    options = (args.out, args.key, args.days, passphrase, args.encrypt, args.with_root)
+    from .batch import make_batch
+
+    options = (args.out, args.key, args.days, _passphrase(args), args.encrypt, args.with_root)
     count = make_batch(args.csv, *options)
     print(f"{args.out}: {count.made} certificates made, {count.existing} existed")
 
 
 def _show(args: argparse.Namespace) -> None:
+    from .show import show
+
     for path in args.path:
         print("\n".join(show(path)))
 
 
 def _convert(args: argparse.Namespace) -> None:
+    from .convert import to_certificate_folder, to_pem
+    from .reading import has_key, load_certs
+    from .show import show
+
     source, options = args.source, (args.out, args.force, _passphrase(args), args.encrypt)
     if source.is_dir():
         if args.key or args.issuer:
@@ -256,6 +258,12 @@ def _convert(args: argparse.Namespace) -> None:
 
 
 def _prove(args: argparse.Namespace) -> None:
+    from ..files import write_files
+    from .ca import proof_of_possession
+    from .encoding import pem
+    from .keys import read_passphrase
+    from .reading import load_cert_and_key
+
     ca = load_cert_and_key(args.cert, args.key, read_passphrase(args.passphrase_file))
     proof = proof_of_possession(args.code, ca)
     write_files(args.out.parent, {args.out.name: pem(proof)}, args.force)
@@ -263,6 +271,9 @@ def _prove(args: argparse.Namespace) -> None:
 
 
 def _renew(args: argparse.Namespace) -> None:
+    from .registration_id import check_registration_id
+    from .renew import renew
+
     name = check_registration_id(args.registration_id)
     folder, slot = renew(
         args.out / name,

@@ -8,7 +8,6 @@ from pathlib import Path
 from microdps.program.config import TRANSPORTS
 
 from .. import ToolError
-from .demo import demo
 
 
 def add_demo_parser(verbs) -> None:
@@ -37,6 +36,8 @@ def add_demo_parser(verbs) -> None:
 
 
 def _demo(args: argparse.Namespace) -> None:
+    from .demo import demo
+
     if args.keep and args.keep.exists():
         raise ToolError(f"{args.keep} already exists: name a new folder")
     folder = (args.keep or Path(tempfile.mkdtemp(prefix="microdps-demo-"))).absolute()

@@ -20,13 +20,12 @@ from .. import ToolError
 from ..certs.slots import SLOTS, slot_folder
 from ..files import write_files
 from ..text_files import decode
+from .defaults import WIFI_PASSWORD_VARIABLE
 from .roots import AZURE_HOST, load_roots
 
 # A file beside config.json: the certificate folders from which the keys were copied, so that
 # `flash --delete-keys` finds all copies.
 SOURCES = "made-from.txt"
-
-WIFI_PASSWORD_VARIABLE = "MICRODPS_WIFI_PASSWORD"  # noqa: S105  the name, not the value
 
 
 def read_config(folder: Path) -> dict:

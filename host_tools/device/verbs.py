@@ -1,27 +1,19 @@
 """microdps config, check, run, live-check and explain."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from microdps.program import config as device_config
 
-from .. import ToolError, boards, interpreter
-from ..certs.rules import id_scope_warning
+from .. import ToolError, interpreter
 from ..certs.slots import SLOTS
-from .check import Finding, check
-from .config import (
-    WIFI_PASSWORD_VARIABLE,
-    azure_host,
-    check_identity,
-    kept_settings,
-    wifi_password,
-    write_config,
-    write_identity,
-)
-from .explain import explain
-from .live_check import live_check
-from .many import configure_all
-from .run import run
+from ..colours import coloured
+from .defaults import WIFI_PASSWORD_VARIABLE
+
+if TYPE_CHECKING:
+    from .check import Finding
 
 # Options of `config` that become keys of config.json.
 CONFIG_OPTIONS = (
@@ -89,7 +81,21 @@ def _add_settings(verb) -> None:
     verb.add_argument("--log", choices=device_config.LOGS, help="what the device prints")
 
 
+# What a verb needs is imported when it runs: so the help appears at once.
+
+
 def _config(args: argparse.Namespace) -> int:
+    from ..certs.rules import id_scope_warning
+    from .check import check
+    from .config import (
+        azure_host,
+        check_identity,
+        kept_settings,
+        wifi_password,
+        write_config,
+        write_identity,
+    )
+
     changes = {key: getattr(args, key) for key in CONFIG_OPTIONS if getattr(args, key) is not None}
     if args.wifi_ssid is not None:
         changes["wifi"] = {"ssid": args.wifi_ssid, "password": wifi_password(args.wifi_open)}
@@ -115,6 +121,9 @@ def _config(args: argparse.Namespace) -> int:
 
 
 def _config_all(args: argparse.Namespace, changes: dict) -> int:
+    from ..certs.rules import id_scope_warning
+    from .many import configure_all
+
     out = args.out or Path("devices")
     if args.registration_id or args.identity or args.slot != SLOTS[0]:
         raise ToolError(
@@ -131,10 +140,10 @@ def _config_all(args: argparse.Namespace, changes: dict) -> int:
     return 0
 
 
-def _print_findings(findings: list[Finding]) -> bool:
+def _print_findings(findings: list["Finding"]) -> bool:
     """Print findings → would a board fail?"""
     for finding in findings:
-        print(finding)
+        print(coloured(str(finding), "red" if finding.fatal else "yellow", sys.stdout))
     return any(finding.fatal for finding in findings)
 
 
@@ -166,6 +175,9 @@ def add_check_parser(verbs) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from .. import boards
+    from .check import check
+
     board = boards.load(args.board) if args.board else None
     if _print_findings(check(args.folder, args.slot, args.enrolled, board)):
         return 1
@@ -191,6 +203,8 @@ def add_run_parser(verbs) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from .run import run
+
     if args.interpreter == "cpython":
         which = interpreter.cpython()
     elif args.interpreter or args.heap:
@@ -214,6 +228,8 @@ def add_live_check_parser(verbs) -> None:
 
 
 def _live_check(args: argparse.Namespace) -> None:
+    from .live_check import live_check
+
     transport = live_check(args.folder, args.slot, print)
     print(f"a board will send by {transport.upper()}")
 
@@ -225,9 +241,16 @@ def add_explain_parser(verbs) -> None:
         description="Explain an error code, and say what to check.",
         epilog="example: microdps explain 401002",
     )
-    verb.add_argument("code", help="a word that the device printed, or Azure's errorCode")
+    verb.add_argument(
+        "code",
+        nargs="?",
+        help="a word that the device printed, Azure's errorCode, a name of IoT Hub's, or a class;"
+        " without it, all codes are listed",
+    )
     verb.set_defaults(function=_explain)
 
 
 def _explain(args: argparse.Namespace) -> None:
-    print(explain(args.code))
+    from .explain import explain, explain_all
+
+    print(explain(args.code) if args.code else "\n".join(explain_all()))

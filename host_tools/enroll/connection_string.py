@@ -10,8 +10,10 @@ from pathlib import Path
 from .. import ToolError
 from ..text_files import decode, json_query, unquoted
 from . import sas
+from .policies import VARIABLE
 
-VARIABLE = "MICRODPS_DPS_CONNECTION_STRING"
+__all__ = ["KEYS", "VARIABLE", "parse", "read"]
+
 KEYS = ("HostName", "SharedAccessKeyName", "SharedAccessKey")
 
 # Keys of other services' connection strings.

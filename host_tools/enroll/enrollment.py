@@ -15,21 +15,8 @@ from ..certs import rules
 from ..certs.encoding import pem
 from ..certs.reading import load_certs
 from ..certs.registration_id import check_registration_id
+from .policies import KINDS, REPROVISION
 from .service_api import ServiceApi
-
-# Path of the service API → the key of an enrollment's ID, and the key of its certificates.
-KINDS = {
-    "enrollments": ("registrationId", "clientCertificates"),
-    "enrollmentGroups": ("enrollmentGroupId", "signingCertificates"),
-}
-ALLOCATIONS = ("hashed", "geoLatency", "static")
-
-# What DPS does with a device that registers again and gets another hub.
-REPROVISION = {
-    "migrate": {"updateHubAssignment": True, "migrateDeviceData": True},
-    "reset": {"updateHubAssignment": True, "migrateDeviceData": False},
-    "never": {"updateHubAssignment": False, "migrateDeviceData": False},
-}
 
 # Keys that DPS adds to an enrollment. It accepts them from nobody.
 ADDED_BY_DPS = ("etag", "createdDateTimeUtc", "lastUpdatedDateTimeUtc", "registrationState")

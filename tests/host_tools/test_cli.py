@@ -57,6 +57,7 @@ def test_all_verbs_exist():
         ("live-check",),
         ("status",),
         ("reset",),
+        ("monitor",),
         ("explain",),
     }
     assert {path for path in PATHS if len(path) == 2} == {
@@ -91,12 +92,43 @@ def test_help_has_an_example_that_can_be_copied(command, monkeypatch, path):
     assert callable(parser().parse_args(words[1:]).function)
 
 
-@pytest.mark.parametrize("arguments", [(), ("certs",), ("enroll",), ("fly",), ("run", "--fly")])
+@pytest.mark.parametrize("arguments", [("certs",), ("enroll",), ("fly",), ("run", "--fly")])
 def test_wrong_usage(command, arguments):
     done = command(*arguments)
     assert done.code == 2
     assert done.out == ""
     assert done.err.startswith("usage: microdps")
+
+
+def test_without_a_verb_the_help_is_printed(command):
+    done = command()
+    assert (done.code, done.err) == (0, "")
+    assert done.out == command("--help").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("flahs",), "flash"),
+        (("monitr", "x"), "monitor"),
+        (("certs", "chian", "a"), "chain"),
+        (("check", "d", "--bord", "x"), "--board"),
+        (("config", "--wifi-sid=x"), "--wifi-ssid"),
+        (("certs", "chain", "a", "--key", "ec-p255"), "ec-p256"),
+    ],
+)
+def test_mistyped_word_names_the_nearest(command, arguments, meant):
+    done = command(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(f"; did you mean {meant}?\n")
+
+
+def test_list_of_verbs_is_that_of_the_rooms():
+    """Their own lines of help are shown without loading them."""
+    (whole,) = [a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    (stubs,) = [a for a in parser("-")._actions if isinstance(a, argparse._SubParsersAction)]
+    shown = [{a.dest: a.help for a in one._choices_actions} for one in (whole, stubs)]
+    assert shown[0] == shown[1]
 
 
 def test_successful_command(tmp_path):
