@@ -72,18 +72,28 @@ FOLDER ?= device
 BOARD ?= ESP32_GENERIC
 PORT ?= /dev/ttyUSB0
 
+# Where no connection string of Azure's is set, the simulator of this folder is meant.
+SIMULATOR := $(if $(MICRODPS_DPS_CONNECTION_STRING),,$(if $(wildcard .simulator/connection-string.key.txt), \
+    --connection-string-file .simulator/connection-string.key.txt --ca .simulator/root.cert.pem))
+
+# A variable that is misspelt would be ignored.
+VARIABLES := BOARD ENROLLMENT FIRMWARE FOLDER FUZZ_REQUESTS FUZZ_SEED GROUP HUB LOCK NAME PORT PYTHON
+$(foreach name,$(filter-out $(VARIABLES) MAKE% -%,$(foreach v,$(.VARIABLES),$(if \
+    $(filter command,$(firstword $(origin $(v)))),$(v)))),$(error there is no variable $(name): \
+    use one of $(VARIABLES)))
+
 certs: setup ## a certificate for NAME=device-01, signed by an intermediate
 	@$(BIN)/microdps certs chain $(NAME)
 
-enroll: setup ## enroll the intermediate of certs/ as a group: GROUP=my-devices
-	@$(BIN)/microdps enroll group $(or $(GROUP),my-devices) --cert certs/intermediate.cert.pem
+enroll: setup ## enroll the intermediate of certs/ as a group, with DPS or the simulator: GROUP=
+	@$(BIN)/microdps enroll group $(or $(GROUP),my-devices) --cert certs/intermediate.cert.pem $(SIMULATOR)
 
 check: setup ## find what would fail on a board: FOLDER=device BOARD=ESP32_GENERIC
 	@$(BIN)/microdps check $(FOLDER) --board $(BOARD)
 
 image: setup ## the file system with the program, into build/: BOARD=
 	@mkdir -p build
-	@$(BIN)/microdps image program --board $(BOARD) --out build/$(BOARD).bin --force
+	@$(BIN)/microdps image program --board $(BOARD) --out build/$(BOARD)-program.bin --force
 
 flash: setup ## a board: PORT=/dev/ttyUSB0 BOARD= FOLDER= FIRMWARE=MicroPython's .bin
 	@$(BIN)/microdps flash $(PORT) --board $(BOARD) --device $(FOLDER) \
@@ -96,7 +106,7 @@ status: setup ## a board's assignment, certificate and last errors: PORT=
 	@$(BIN)/microdps status $(PORT)
 
 monitor: setup ## show what a board prints: PORT=
-	@$(BIN)/mpremote connect $(PORT) repl
+	@$(BIN)/microdps monitor $(PORT)
 
 clean: ## delete the virtual environment and the build folder
 	rm -rf $(VENV) build

@@ -165,7 +165,7 @@ def run(arguments: argparse.Namespace) -> int:
                 warnings.simplefilter("ignore", kind)
             return arguments.function(arguments) or 0
     except (ToolError, Error) as error:
-        print(f"{coloured('microdps:', 'bold red', sys.stderr)} {error}", file=sys.stderr)
+        print(coloured(f"microdps: {error}", "red", sys.stderr), file=sys.stderr)
         return 1
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sysconfig
@@ -183,10 +184,36 @@ def test_make_targets_for_a_board_are_made_of_these_commands():
     lines = [
         line for line in done.stdout.replace("\\\n", " ").splitlines() if "/microdps " in line
     ]
-    assert len(lines) == 7
+    assert len(lines) == 8
     for line in lines:
         parser().parse_args(shlex.split(line)[1:])
-    assert "mpremote connect /dev/x repl" in done.stdout
+    assert "monitor /dev/x" in done.stdout
+    assert "build/ESP32_GENERIC_C3.bin" not in done.stdout  # MicroPython's own name
+
+
+@pytest.mark.parametrize("given", ["PROT=/dev/x", "Board=ESP32_GENERIC"])
+def test_misspelt_variable_of_make_is_refused(given):
+    done = subprocess.run(
+        ["make", "-n", "flash", given], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert f"there is no variable {given.partition('=')[0]}" in done.stderr
+
+
+def test_make_enroll_reaches_the_simulator(tmp_path):
+    """As long as no connection string of Azure's is set."""
+    shutil.copy(CHECKOUT / "Makefile", tmp_path)
+    (tmp_path / ".simulator").mkdir()
+    (tmp_path / ".simulator" / "connection-string.key.txt").touch()
+    for variable, reached in (({}, True), ({"MICRODPS_DPS_CONNECTION_STRING": "x"}, False)):
+        done = subprocess.run(
+            ["make", "-n", "enroll", "--assume-old=setup"],
+            cwd=tmp_path,
+            env={**os.environ, **variable},
+            capture_output=True,
+            text=True,
+        )
+        assert ("--ca .simulator/root.cert.pem" in done.stdout) is reached, done.stderr
 
 
 def test_configuration_table_has_every_key():

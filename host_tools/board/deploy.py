@@ -54,6 +54,7 @@ def deploy(port: str, files: dict[str, bytes], others: dict[str, bytes], app: bo
     try:
         repl.interrupt()
         state = repl.read_state([*others, *(f"{path}.new" for path in others), PROGRAM])
+        note = _note_about_app(state, others[f"/{APP}"], app)
         if f"/{APP}" in state.files and not app:
             del others[f"/{APP}"]
         plan = make_plan(state, files, others)
@@ -70,12 +71,20 @@ def deploy(port: str, files: dict[str, bytes], others: dict[str, bytes], app: bo
     finally:
         repl.close()
     if plan.is_empty:
-        return f"{port}: unchanged, and restarted"
+        return f"{port}: unchanged, and restarted{note}"
     size = sum(map(len, plan.send.values()))
     return (
         f"{port}: {len(plan.send)} files sent, {len(plan.copy)} copied on the board, {size} bytes"
-        f" in {time.monotonic() - start:.1f} s; the program is in slot {plan.slot}"
+        f" in {time.monotonic() - start:.1f} s; the program is in slot {plan.slot}{note}"
     )
+
+
+def _note_about_app(state: BoardState, content: bytes, app: bool) -> str:
+    """What is said if the board keeps an app.py that is not firmware/app.py."""
+    on_board = state.files.get(f"/{APP}")
+    if app or on_board is None or on_board == digest(content):
+        return ""
+    return "\nnote: app.py on the board differs from firmware/app.py: --app replaces it"
 
 
 def carry_out(repl: RawRepl, plan: Plan, state: BoardState) -> None:

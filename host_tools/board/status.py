@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from .. import ToolError, interpreter
+from .ports import port_advice
 
 TIMEOUT_S = 60
 
@@ -27,6 +28,8 @@ status.{function}()
 def call_on_board(target: str, function: str) -> str:
     """Call a function of microdps.program.status on a board → its output. Raises ToolError."""
     code = CODE.format(function=function)
+    if not Path(target).is_dir() and (advice := port_advice(target)):
+        raise ToolError(f"cannot open {target}: {advice}")
     if Path(target).is_dir():
         command = [*interpreter.find().command, "-c", FOLDER_ON_PATH + code]
         folder: Path | None = Path(target)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import ToolError, boards
 from ..boards import Board
+from ..device.program import compile_program
 
 if TYPE_CHECKING:
     pass
@@ -243,7 +244,6 @@ def add_deploy_parser(verbs) -> None:
 
 
 def _deploy(args: argparse.Namespace) -> None:
-    from ..device.program import compile_program
     from .deploy import deploy, device_files
 
     others = device_files(args.config) if args.config else {}

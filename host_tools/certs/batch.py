@@ -26,7 +26,7 @@ from .ca import intermediate_ca
 from .certificate_folder import FILES, device_files, issuer_chain
 from .defaults import COLUMN
 from .making import issue
-from .registration_id import check_registration_id
+from .registration_id import check_folder_name
 
 try:
     import fcntl
@@ -124,7 +124,7 @@ def _registration_id(row: list[str], column: int, columns: int) -> str:
             "there are more fields than columns: put quotes around a field that has the separator"
             " in it"
         )
-    return check_registration_id(unquoted(row[column]) if column < len(row) else "")
+    return check_folder_name(unquoted(row[column]) if column < len(row) else "")
 
 
 def existing_devices(names: list[str], out: Path) -> set[str]:

@@ -11,7 +11,7 @@ from .chain import ordered
 from .encoding import der, key_der, key_pem, pem
 from .making import CertAndKey, issue
 from .reading import load_certs
-from .registration_id import check_registration_id
+from .registration_id import check_folder_name
 
 PEM_FILES = ("key.pem", "cert.pem", "full-chain.pem")
 DER_FILES = ("key.der", "cert.der")
@@ -92,7 +92,7 @@ def issuer_chain(intermediate: x509.Certificate, out: Path, with_root: bool) -> 
 
 def _check_new(name: str, out: Path, force: bool) -> Path:
     """The folder out/name. Raises ToolError if the name is wrong or the folder exists."""
-    folder = out / check_registration_id(name)
+    folder = out / check_folder_name(name)
     if folder.exists() and not force:
         raise ToolError(f"{folder} already exists: give --force to replace it")
     return folder

@@ -198,6 +198,12 @@ def add_run_parser(verbs) -> None:
         choices=("micropython", "cpython"),
         help="(micropython; cpython if PyPI has no MicroPython for this platform)",
     )
+    verb.add_argument("--app", action="store_true", help="replace app.py by firmware/app.py")
+    verb.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="start the program again after a failure, as a board does",
+    )
     verb.add_argument("--heap", help=f"MicroPython's heap ({interpreter.HEAP})")
     verb.set_defaults(function=_run)
 
@@ -211,7 +217,7 @@ def _run(args: argparse.Namespace) -> int:
         which = interpreter.micropython(args.heap or interpreter.HEAP)
     else:
         which = interpreter.find()
-    return run(args.folder, which)
+    return run(args.folder, which, args.app, args.keep_going)
 
 
 def add_live_check_parser(verbs) -> None:

@@ -82,6 +82,8 @@ def test_existing_device_in_another_case_is_not_signed_again(command, out, csv):
         ("registration_id\nok-1\nnot ok\n", "line 3: 'not ok' is not a registration ID"),
         ("registration_id,x\nok-1,\n,1\n", "line 3: '' is not a registration ID"),
         (f"registration_id\n{'x' * 65}\n", "line 2: 'xxx"),
+        ("registration_id\nroot.key.pem\n", "line 2: 'root.key.pem' is the name of a file of the"),
+        ("registration_id\nINTERMEDIATE.cert.pem\n", "is the name of a file of the CA"),
         ("registration_id\n../x\n", "line 2: '../x' is not a registration ID"),
         ("registration_id\na\nb\nA\n", "line 4: 'A' is already in line 2"),
         ("registration_id\na\na\n", "line 3: 'a' is already in line 2"),
