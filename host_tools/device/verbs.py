@@ -230,14 +230,28 @@ def add_live_check_parser(verbs) -> None:
     )
     _add_folder(verb)
     _add_slot(verb)
+    verb.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write all that was seen into FILE, for a report: no secret, no ID in clear",
+    )
     verb.set_defaults(function=_live_check)
 
 
 def _live_check(args: argparse.Namespace) -> None:
     from .live_check import live_check
+    from .live_report import Report
 
-    transport = live_check(args.folder, args.slot, print)
+    seen = Report()
+    try:
+        transport = live_check(args.folder, args.slot, print, seen)
+    finally:
+        if args.report:
+            seen.write(args.report)
     print(f"a board will send by {transport.upper()}")
+    if args.report:
+        print(f"{args.report}: what was seen, without a secret or an ID")
 
 
 def add_explain_parser(verbs) -> None:
