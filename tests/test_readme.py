@@ -8,15 +8,18 @@ import socket
 import subprocess
 import sysconfig
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from serial.tools import list_ports
 
 from helpers import virtual_boards as boards
 from helpers.mock_boot_loader import Mock, write_firmware
 from helpers.programs import run_code
 from microdps_tools import CHECKOUT, interpreter
-from microdps_tools.__main__ import parser
+from microdps_tools.__main__ import main, parser
 from microdps_tools.device import config
+from microdps_tools.simulator.process import running_simulator
 from microdps_tools.simulator.settings import Settings
 
 PORT = "/dev/ttyUSB0"
@@ -169,7 +172,73 @@ def test_first_board_gets_to_telemetry(simulator, tmp_path):
         microdps(with_config, tmp_path, **{PORT: board.port})
         board.until("done: 3 messages sent")
         assert "unchanged" in microdps(app, tmp_path, **{PORT: board.port})
-        assert microdps([*monitor, "eval", "6*7"], tmp_path, **{PORT: board.port}) == "42\n"
+        assert monitor == ["microdps", "monitor", PORT]
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """A function that runs a command of the README in one folder, against a simulator there.
+
+    Replaced are: the port of DPS, the place where the group's CA is, and Azure's roots and
+    host by the simulator's.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MICRODPS_WIFI_PASSWORD", "correct horse")
+    options = ["--id-scope", "0ne00111111", "--assign-after", "0", "--retry-after", "1"]
+    with running_simulator(tmp_path / ".simulator", *options) as at:
+        key = tmp_path / ".simulator" / "connection-string.key.txt"
+        root = [".simulator/root.cert.pem"]
+        azure = {"azure": [*root, "--host", at["dps"]], "localhost:8443": [at["dps"]]}
+        for name in ("SUBSCRIPTION", "GROUP", "DPS"):
+            azure[name] = ["simulated"]
+
+        def call(words: list[str], **names: str) -> None:
+            replaced = azure | {name: [value] for name, value in names.items()}
+            words = [one for word in words for one in replaced.get(word, [word])]
+            if words[1] == "enroll":
+                words += [] if "--ca" in words else ["--ca", *root]
+                words += ["--connection-string-file", str(key)] if words[2] == "ca" else []
+            assert main(words[1:]) == 0, words
+
+        call.connection_string = key.read_text()
+        yield call
+
+
+def test_all_commands_run_in_order_in_one_folder(started, tmp_path, monkeypatch, capfd):
+    """As a reader runs them. Boards are mocks of the boot loader."""
+    write_firmware(tmp_path / "ESP32_GENERIC.bin")
+    (tmp_path / "devices.csv").write_text("registration_id\nfleet-1\nfleet-2\n")
+    boards = [Mock(tmp_path / f"mock-{number}") for number in range(2)]
+    ports = [SimpleNamespace(device=one.port, description="", vid=1, pid=1) for one in boards]
+    monkeypatch.setattr(list_ports, "comports", lambda: ports[1:])
+    seen = set()
+    try:
+        for block in blocks(README, "sh"):
+            for words in commands(block):
+                if words[:1] == ["export"]:
+                    value = started.connection_string.strip()
+                    monkeypatch.setenv(words[1].partition("=")[0], value)
+                if words[:1] != ["microdps"] or words[1] in ELSEWHERE:
+                    continue
+                if words[1:4] == ["check", "device", "--board"]:
+                    started(words[:3])  # with --board, localhost is refused
+                    continue
+                seen.add(words[1])
+                # The mocks have one MAC, so a board has had another device before.
+                again = ["--again"] if "--all" in words else []
+                started([*words, *again], **{PORT: boards[0].port})
+    finally:
+        for one in boards:
+            one.stop()
+    shown = capfd.readouterr().out
+    assert "done: 3 messages sent" in shown
+    assert "unchanged: " in shown  # what config has left as it was is printed
+    assert re.search(r"is on \S+, \d+ bytes\n\S+: 3 files with its keys deleted", shown)
+    assert seen == {"certs", "enroll", "config", "run", "flash"}
+
+
+# These commands need a board with a program, or are started by the test itself.
+ELSEWHERE = {"simulate", "status", "deploy", "monitor"}
 
 
 def test_make_targets_for_a_board_are_made_of_these_commands():
