@@ -17,6 +17,7 @@ TESTS = CHECKOUT / "tests" / "host_tools"
 WHOLE_ROOM = {
     "test_cli.py",
     "test_start.py",
+    "test_other_systems.py",
     "certs/test_openssl.py",
     "simulator/test_hostile_clients.py",
     "simulator/test_how_to.py",
