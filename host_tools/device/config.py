@@ -91,7 +91,11 @@ def write_identity(
             try:
                 files[name] = (certs / name).read_bytes()
             except OSError as error:
-                raise ToolError(f"cannot read {certs / name}: {error.strerror}") from error
+                raise ToolError(
+                    f"cannot read {certs / name} ({error.strerror}): name the folder with key.der"
+                    " and cert.der, which 'microdps certs' makes, or 'microdps certs convert' from"
+                    " your own files"
+                ) from error
     if roots_source:
         files["roots.der"] = load_roots(roots_source)
     target = slot_folder(folder, slot)
