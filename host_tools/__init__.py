@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-# The tools run from a checkout: they read firmware/ and boards/.
 CHECKOUT = Path(__file__).resolve().parent.parent
-FIRMWARE = CHECKOUT / "firmware"
+
+# In a checkout, the tools read its firmware/ and boards/. The wheel has copies beside this file.
+IS_CHECKOUT = (CHECKOUT / "firmware" / "boot.py").exists()
+FIRMWARE = CHECKOUT / "firmware" if IS_CHECKOUT else Path(__file__).parent / "firmware"
+BOARDS = CHECKOUT / "boards" if IS_CHECKOUT else Path(__file__).parent / "board_files"
 
 
 class ToolError(Exception):

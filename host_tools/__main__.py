@@ -1,38 +1,84 @@
 """The `microdps` command: its parser, and its exit codes."""
+# PYTHON_ARGCOMPLETE_OK
 
 import argparse
+import importlib
 import os
+import re
 import sys
+import warnings
+from typing import NoReturn
 
 from microdps import __version__
-from microdps.errors import Error
 
 from . import ToolError
-from .board import verbs as board
-from .certs import verbs as certs
-from .demo import verbs as demo
-from .device import verbs as device
-from .enroll import verbs as enroll
-from .simulator import verbs as simulator
-from .virtual_board import verbs as virtual_board
+from .colours import coloured
+from .words import nearest
 
-# In the order in which --help lists the verbs.
-ADD_PARSERS = (
-    certs.add_certs_parser,
-    enroll.add_enroll_parser,
-    device.add_config_parser,
-    device.add_check_parser,
-    simulator.add_simulate_parser,
-    device.add_run_parser,
-    demo.add_demo_parser,
-    board.add_image_parser,
-    board.add_flash_parser,
-    board.add_deploy_parser,
-    device.add_live_check_parser,
-    board.add_status_and_reset_parsers,
-    virtual_board.add_virtual_board_parser,
-    device.add_explain_parser,
-)
+# In the order in which --help lists the verbs: verb → its room, the function that adds its parser,
+# and its line of the list. A room is imported only if one of its verbs is called.
+VERBS = {
+    "certs": ("certs", "add_certs_parser", "make, show, convert and renew certificates"),
+    "enroll": ("enroll", "add_enroll_parser", "enroll devices with DPS"),
+    "config": ("device", "add_config_parser", "write and check a device's configuration"),
+    "check": (
+        "device",
+        "add_check_parser",
+        "find what would fail on the board, before it is flashed",
+    ),
+    "simulate": ("simulator", "add_simulate_parser", "run a simulated DPS and IoT hub"),
+    "run": ("device", "add_run_parser", "run the device's program on this computer"),
+    "demo": (
+        "demo",
+        "add_demo_parser",
+        "the main job on this computer: simulator, device, 10 messages",
+    ),
+    "image": (
+        "board",
+        "add_image_parser",
+        "make flash images: the program, a device's identity, or all in one file",
+    ),
+    "flash": (
+        "board",
+        "add_flash_parser",
+        "put MicroPython, the program and an identity onto boards",
+    ),
+    "deploy": (
+        "board",
+        "add_deploy_parser",
+        "put the program on a board: changed files only",
+    ),
+    "live-check": (
+        "device",
+        "add_live_check_parser",
+        "check the way to DPS and the hub with a device's own files",
+    ),
+    "status": (
+        "board",
+        "add_status_parser",
+        "print a board's assignment, certificate and last errors",
+    ),
+    "reset": (
+        "board",
+        "add_reset_parser",
+        "make a board forget its assignment, so that it registers again",
+    ),
+    "monitor": ("board", "add_monitor_parser", "show what a board prints"),
+    "virtual-board": (
+        "virtual_board",
+        "add_virtual_board_parser",
+        "a serial port with a real MicroPython behind it",
+    ),
+    "explain": (
+        "device",
+        "add_explain_parser",
+        "explain an error code, and say what to check",
+    ),
+}
+
+# What argparse says about a wrong word, and the words that it would take.
+WRONG_CHOICE = re.compile(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
+UNKNOWN = re.compile(r"unrecognized arguments: (.*)", re.DOTALL)
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -43,33 +89,65 @@ class HelpFormatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse makes the verbs' parsers of the same class, so they get this formatter as well."""
+    """argparse makes the verbs' parsers of the same class, so they get all of this as well."""
 
     def __init__(self, **options):
         super().__init__(formatter_class=HelpFormatter, **options)
 
+    def error(self, message: str) -> NoReturn:
+        """End with 2, and name the word that may have been meant."""
+        if found := WRONG_CHOICE.search(message):
+            message += nearest(found[1], re.findall(r"[\w.-]+", found[2]))
+        elif found := UNKNOWN.search(message):
+            options = [name for one in _parsers(self) for name in one._option_string_actions]
+            message += nearest(found[1].split()[0].partition("=")[0], options)
+        super().error(message)
 
-def parser() -> argparse.ArgumentParser:
+
+def _parsers(top: argparse.ArgumentParser):
+    """A parser and all those below it."""
+    yield top
+    for action in top._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _parsers(below)
+
+
+def parser(only: str = "") -> argparse.ArgumentParser:
+    """The parser of the command. only: the verb that is called; the others get no arguments."""
     top = Parser(
         prog="microdps",
         description="Azure IoT Hub for MicroPython boards, by DPS and X.509 over HTTPS.",
         epilog="example: microdps simulate",
     )
     top.add_argument("--version", action="version", version=f"microdps {__version__}")
-    verbs = top.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for add_parser in ADD_PARSERS:
-        add_parser(verbs)
+    verbs = top.add_subparsers(title="verbs", metavar="VERB")
+    for verb, (room, function, text) in VERBS.items():
+        if only in ("", verb):
+            module = importlib.import_module(f".{room}.verbs", __package__)
+            getattr(module, function)(verbs)
+        else:
+            verbs.add_parser(verb, help=text)
     return top
+
+
+def called_verb(words: list[str]) -> str:
+    """The verb of a command line; something that is no verb if there is none."""
+    return next((word for word in words if word in VERBS), "-")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command → exit code: 0 done, 1 failed (one sentence on stderr), 2 wrong usage."""
-    arguments = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
     try:
-        return arguments.function(arguments) or 0
-    except (ToolError, Error) as error:
-        print(f"microdps: {error}", file=sys.stderr)
-        return 1
+        if "_ARGCOMPLETE" in os.environ:
+            complete()
+        top = parser(called_verb(words))
+        arguments = top.parse_args(words)
+        if not hasattr(arguments, "function"):
+            top.print_help()
+            return 0
+        return run(arguments)
     except KeyboardInterrupt:
         print("microdps: stopped", file=sys.stderr)
         return 130
@@ -77,6 +155,29 @@ def main(argv: list[str] | None = None) -> int:
         # Nobody reads our output any more. Python would raise this again when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the function of a verb → exit code."""
+    from microdps.errors import Error
+
+    try:
+        with warnings.catch_warnings():
+            # Libraries warn about files of users, in words for developers.
+            for kind in (UserWarning, DeprecationWarning, FutureWarning):
+                warnings.simplefilter("ignore", kind)
+            return arguments.function(arguments) or 0
+    except (ToolError, Error) as error:
+        print(coloured(f"microdps: {error}", "red", sys.stderr), file=sys.stderr)
+        return 1
+
+
+def complete() -> None:
+    """Answer the shell's question for completions, and end: eval "$(register-python-argcomplete
+    microdps)" makes it ask."""
+    import argcomplete
+
+    argcomplete.autocomplete(parser(called_verb(os.environ.get("COMP_LINE", "").split())))
 
 
 if __name__ == "__main__":

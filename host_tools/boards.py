@@ -7,9 +7,8 @@ import re
 import tomllib
 from dataclasses import dataclass
 
-from . import CHECKOUT, ToolError
+from . import BOARDS, ToolError
 
-BOARDS = CHECKOUT / "boards"
 MEGABYTE = 0x100000
 
 # From this MicroPython release on, the file system takes the rest of flash. Before, its size is

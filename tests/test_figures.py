@@ -1,15 +1,22 @@
 """The figures that the project promises still hold. `make bench` shows all of them."""
 
 import os
+import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 from memory import guard
 
 from bench import sizes
 from bench.bench import Bench
-from microdps_tools import CHECKOUT
+from microdps_tools import CHECKOUT, boards
+from microdps_tools.__main__ import main
+from microdps_tools.board import image
+from microdps_tools.certs.certificate_folder import device_files
+from microdps_tools.certs.making import issue
+from microdps_tools.files import write_folder
 
 needs_node = pytest.mark.skipif(
     not (CHECKOUT / "tests" / "versions" / "node_modules").exists(),
@@ -86,3 +93,58 @@ def test_a_message_is_cheap_and_nothing_grows(twelve_messages):
 
 def test_bytes_on_the_wire_are_those_of_the_floor(twelve_messages, tmp_path):
     assert twelve_messages.bytes <= 1.05 * Bench(tmp_path).run("raw", 12).bytes
+
+
+DEVICES = 1000
+
+
+def cpu_s(work) -> float:
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+# long function: the whole, and its parts
+def test_many_devices_cost_little_more_than_their_parts(tmp_path, monkeypatch):
+    """Certificates, configurations and images, against signing, writing the files, NVS images.
+
+    In the time of the processor: the machine may have other work.
+    """
+    monkeypatch.chdir(tmp_path)
+    names = [f"device-{number}" for number in range(DEVICES)]
+    (tmp_path / "devices.csv").write_text("\n".join(["registration_id", *names]))
+    board = ("--board", "ESP32_GENERIC")
+    steps = (
+        ["certs", "batch", "devices.csv"],
+        ["config", "--devices", "certs", "--id-scope", "0ne00111111", "--roots", "azure"],
+        ["image", "devices", "devices", *board],
+    )
+    main(["certs", "chain", "unused"])  # what is loaded once
+    main(
+        ["config", "--identity", "certs/unused", "--roots", "azure", *steps[1][3:5]]
+        + ["--registration-id", "unused"]
+    )
+    main(["image", "device", "device", *board])
+    shutil.rmtree("certs/unused")
+    whole = cpu_s(lambda: [main(step) for step in steps])
+    assert len(list((tmp_path / "images").iterdir())) == DEVICES
+
+    ca = issue("ca", ca=True)
+    made = []
+    sign = cpu_s(lambda: made.extend(issue(name, ca) for name in names))
+    certs = [device_files(pair, [ca.cert]) for pair in made]
+    device = tmp_path / "devices" / names[0]
+    files = {p.relative_to(device).as_posix(): p.read_bytes() for p in device.rglob("*.*")}
+    blobs = image.device_blobs(device)
+    content = image.nvs_image(blobs, boards.load(board[1]).nvs_size)
+
+    def write() -> None:
+        for name, cert in zip(names, certs, strict=True):
+            write_folder(tmp_path / "parts" / "certs" / name, cert)
+            write_folder(tmp_path / "parts" / "devices" / name, files)
+            (tmp_path / "parts" / f"{name}.bin").write_bytes(content)
+
+    written = cpu_s(write)
+    size = boards.load(board[1]).nvs_size
+    imaged = cpu_s(lambda: [image.nvs_image(blobs, size) for _ in names])
+    assert whole <= 1.5 * (sign + written + imaged), (whole, sign, written, imaged)

@@ -18,14 +18,17 @@ HOST_LAYERS = {
     "files": "",
     "boards": "",
     "interpreter": "",
-    "certs": "files",
-    "enroll": "certs",
-    "device": "certs files boards interpreter",
-    "board": "device certs files boards interpreter",
+    "text_files": "",
+    "colours": "",
+    "words": "",
+    "certs": "files text_files",
+    "enroll": "certs text_files",
+    "device": "certs files text_files boards interpreter colours words",
+    "board": "device certs files text_files boards interpreter",
     "virtual_board": "files interpreter",
     "simulator": "enroll certs files",
     "demo": "simulator enroll device certs interpreter",
-    "__main__": "board certs demo device enroll simulator virtual_board",
+    "__main__": "board certs demo device enroll simulator virtual_board colours words",
 }
 
 # host_tools/simulator/: the same. "services" is shared by dps and hub; "servers" starts all.

@@ -88,7 +88,7 @@ def test_error_in_app_py_is_reported_and_does_not_stop_the_program(board):
 
 
 def test_missing_wifi_is_reported_and_tried_again(board):
-    board.configure(wifi={"ssid": "gone", "password": "wrong"})
+    board.configure(wifi={"ssid": "gone", "password": "wrong password"})
     install_program(board.folder, sources=True)
     source = board.folder / "microdps" / "program" / "wifi.py"
     source.write_text(source.read_text().replace("const(20_000)", "const(200)"))

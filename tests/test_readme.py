@@ -8,14 +8,18 @@ import socket
 import subprocess
 import sysconfig
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from serial.tools import list_ports
 
 from helpers import virtual_boards as boards
 from helpers.mock_boot_loader import Mock, write_firmware
 from helpers.programs import run_code
-from microdps_tools import CHECKOUT, interpreter
-from microdps_tools.__main__ import parser
+from microdps_tools import CHECKOUT
+from microdps_tools.__main__ import main, parser
+from microdps_tools.device import config
+from microdps_tools.simulator.process import running_simulator
 from microdps_tools.simulator.settings import Settings
 
 PORT = "/dev/ttyUSB0"
@@ -123,10 +127,13 @@ def test_first_board_gets_to_telemetry(simulator, tmp_path):
     section = README.split("## Your first board")[1].split("\n## ")[0]
     flashing, deploying = map(commands, blocks(section, "sh"))
     # Slow enough that the last message comes after the test has opened the port.
-    boards.configure(tmp_path / "device", simulator, "readme-board", interval_s=0.5)
+    folder = boards.configure(tmp_path / "device", simulator, "readme-board", interval_s=0.5)
     write_firmware(tmp_path / "ESP32_GENERIC.bin")
     check, flash, status = flashing
+    config.write_identity(folder, None, "azure")
+    config.write_config(folder, {"host": "global.azure-devices-provisioning.net"})
     assert "a board can use this" in microdps(check, tmp_path)
+    boards.configure(folder, simulator, "readme-board", interval_s=0.5)
     mock = Mock(tmp_path / "mock")
     try:
         microdps(flash, tmp_path, **{PORT: mock.port})
@@ -140,12 +147,78 @@ def test_first_board_gets_to_telemetry(simulator, tmp_path):
         board.until("done: 3 messages sent")
         shown = microdps(status, tmp_path, **{PORT: board.port})
     assert f"assigned to {simulator.hub} as readme-board" in shown
-    config, app, monitor = deploying
+    with_config, app, monitor = deploying
     with boards.VirtualBoard(tmp_path / "deployed") as board:
-        microdps(config, tmp_path, **{PORT: board.port})
+        microdps(with_config, tmp_path, **{PORT: board.port})
         board.until("done: 3 messages sent")
         assert "unchanged" in microdps(app, tmp_path, **{PORT: board.port})
-        assert microdps([*monitor, "eval", "6*7"], tmp_path, **{PORT: board.port}) == "42\n"
+        assert monitor == ["microdps", "monitor", PORT]
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """A function that runs a command of the README in one folder, against a simulator there.
+
+    Replaced are: the port of DPS, the place where the group's CA is, and Azure's roots and
+    host by the simulator's.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MICRODPS_WIFI_PASSWORD", "correct horse")
+    options = ["--id-scope", "0ne00111111", "--assign-after", "0", "--retry-after", "1"]
+    with running_simulator(tmp_path / ".simulator", *options) as at:
+        key = tmp_path / ".simulator" / "connection-string.key.txt"
+        root = [".simulator/root.cert.pem"]
+        azure = {"azure": [*root, "--host", at["dps"]], "localhost:8443": [at["dps"]]}
+        for name in ("SUBSCRIPTION", "GROUP", "DPS"):
+            azure[name] = ["simulated"]
+
+        def call(words: list[str], **names: str) -> None:
+            replaced = azure | {name: [value] for name, value in names.items()}
+            words = [one for word in words for one in replaced.get(word, [word])]
+            if words[1] == "enroll":
+                words += [] if "--ca" in words else ["--ca", *root]
+                words += ["--connection-string-file", str(key)] if words[2] == "ca" else []
+            assert main(words[1:]) == 0, words
+
+        call.connection_string = key.read_text()
+        yield call
+
+
+def test_all_commands_run_in_order_in_one_folder(started, tmp_path, monkeypatch, capfd):
+    """As a reader runs them. Boards are mocks of the boot loader."""
+    write_firmware(tmp_path / "ESP32_GENERIC.bin")
+    (tmp_path / "devices.csv").write_text("registration_id\nfleet-1\nfleet-2\n")
+    boards = [Mock(tmp_path / f"mock-{number}") for number in range(2)]
+    ports = [SimpleNamespace(device=one.port, description="", vid=1, pid=1) for one in boards]
+    monkeypatch.setattr(list_ports, "comports", lambda: ports[1:])
+    seen = set()
+    try:
+        for block in blocks(README, "sh"):
+            for words in commands(block):
+                if words[:1] == ["export"]:
+                    value = started.connection_string.strip()
+                    monkeypatch.setenv(words[1].partition("=")[0], value)
+                if words[:1] != ["microdps"] or words[1] in ELSEWHERE:
+                    continue
+                if words[1:4] == ["check", "device", "--board"]:
+                    started(words[:3])  # with --board, localhost is refused
+                    continue
+                seen.add(words[1])
+                # The mocks have one MAC, so a board has had another device before.
+                again = ["--again"] if "--all" in words else []
+                started([*words, *again], **{PORT: boards[0].port})
+    finally:
+        for one in boards:
+            one.stop()
+    shown = capfd.readouterr().out
+    assert "done: 3 messages sent" in shown
+    assert "unchanged: " in shown  # what config has left as it was is printed
+    assert re.search(r"is on \S+, \d+ bytes\n\S+: 3 files with its keys deleted", shown)
+    assert seen == {"certs", "enroll", "config", "run", "flash"}
+
+
+# These commands need a board with a program, or are started by the test itself.
+ELSEWHERE = {"simulate", "status", "deploy", "monitor"}
 
 
 def test_own_main_program_gets_onto_a_board(simulator, tmp_path):
@@ -176,45 +249,3 @@ def test_next_certificate_gets_onto_a_board(simulator, tmp_path):
             microdps(command, tmp_path, **names)
         microdps(deploy, tmp_path, **{PORT: board.port})
         assert "the one in slot b is in use now" in board.until("messages sent")
-
-
-def test_make_targets_for_a_board_are_made_of_these_commands():
-    done = subprocess.run(
-        ["make", "-n", "check", "image", "flash", "deploy", "status", "certs", "enroll", "monitor"]
-        + ["PORT=/dev/x", "BOARD=ESP32_GENERIC_C3", "NAME=device-07", "FIRMWARE=m.bin"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [
-        line for line in done.stdout.replace("\\\n", " ").splitlines() if "/microdps " in line
-    ]
-    assert len(lines) == 7
-    for line in lines:
-        parser().parse_args(shlex.split(line)[1:])
-    assert "mpremote connect /dev/x repl" in done.stdout
-
-
-def test_table_of_verbs_has_every_verb():
-    text = (CHECKOUT / "host_tools" / "README.md").read_text()
-    table = text.split("\n## The verbs\n")[1].split("\n## ")[0]
-    told = set(
-        re.findall(r"`([a-z-]+)", "".join(re.findall(r"^\| (.+?) \|", table, re.MULTILINE)))
-    )
-    (action,) = (one for one in parser()._actions if one.dest == "==SUPPRESS==" and one.choices)
-    assert set(action.choices) <= told
-
-
-def test_configuration_table_has_every_key():
-    from microdps.program.config import KEYS
-
-    table = FIRMWARE_README.split("| key of config.json |")[1].split("\n\n")[0]
-    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == list(KEYS)
-
-
-def test_interpreter_of_the_platform_table_is_the_one_that_runs():
-    code = "import sys; print('%d.%d.%d-%s' % sys.implementation.version)"
-    command = [*interpreter.micropython().command, "-c", code]
-    version = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    assert f"MicroPython {version}, 64-bit Unix port" in README

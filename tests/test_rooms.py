@@ -17,6 +17,8 @@ TESTS = CHECKOUT / "tests" / "host_tools"
 WHOLE_ROOM = {
     "test_cli.py",
     "board/test_upgrade.py",
+    "test_start.py",
+    "test_other_systems.py",
     "certs/test_openssl.py",
     "simulator/test_hostile_clients.py",
     "simulator/test_how_to.py",
@@ -59,13 +61,12 @@ def files_without_module(tests: Path, rooms: Path) -> set[str]:
 def test_installed_packages_are_the_folders():
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     tools = project["tool"]["setuptools"]
-    assert tools["package-dir"] == {
-        "microdps": "firmware/microdps",
-        "microdps_tools": "host_tools",
-    }
+    sources = {"microdps": "firmware/microdps", "microdps_tools": "host_tools"}
+    data = {"microdps_tools.board_files": "boards", "microdps_tools.firmware": "firmware"}
+    assert tools["package-dir"] == sources | data
     folders = {
         f"{package}.{name}".replace("/", ".")
-        for package, folder in tools["package-dir"].items()
+        for package, folder in sources.items()
         for name in packages(CHECKOUT / folder)
     }
     assert sorted(tools["packages"]) == sorted({*tools["package-dir"], *folders})

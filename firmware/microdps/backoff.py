@@ -242,6 +242,6 @@ def _pause(session, now: int, ms: int, error, until):
     if now + ms > until:
         later(session, now, ms)
         raise error
-    session.log("again in %d s: %s", ms // 1000, error)
+    session.log("again in %d s: %s", (ms + 999) // 1000, error)
     yield "sleep", ms
     return until

@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import ToolError
 from ..boards import MEGABYTE, Board
+from .ports import port_advice
 
 
 class BootLoader:
@@ -100,7 +101,7 @@ class BootLoader:
                 if re.search("lock|Errno 1[16]|Access is denied", text):
                     problem = "is used by another program: end that program"
                 else:
-                    problem = "is not a port: check its name"
+                    problem = f"is not a port: {port_advice(self.port) or 'check its name'}"
                 raise ToolError(f"{self.port} {problem} ({text})") from error
             if self._esp is None:
                 raise ToolError(

@@ -55,6 +55,7 @@ def deploy(port: str, files: dict[str, bytes], others: dict[str, bytes], app: bo
     try:
         repl.interrupt()
         state = repl.read_state([*others, *(f"{path}.new" for path in others), PROGRAM])
+        note = _note_about_app(state, others[f"/{APP}"], app)
         if f"/{APP}" in state.files and not app:
             del others[f"/{APP}"]
         plan = make_plan(state, files, others)
@@ -70,13 +71,25 @@ def deploy(port: str, files: dict[str, bytes], others: dict[str, bytes], app: bo
         raise
     finally:
         repl.close()
+    return f"{port}: {_result(plan, time.monotonic() - start)}{note}"
+
+
+def _result(plan: Plan, seconds: float) -> str:
     if plan.is_empty:
-        return f"{port}: unchanged, and restarted"
-    size = sum(map(len, plan.send.values()))
+        return "unchanged, and restarted"
     return (
-        f"{port}: {len(plan.send)} files sent, {len(plan.copy)} copied on the board, {size} bytes"
-        f" in {time.monotonic() - start:.1f} s; the program is in slot {plan.slot}"
+        f"{len(plan.send)} files sent, {len(plan.copy)} copied on the board,"
+        f" {sum(map(len, plan.send.values()))} bytes in {seconds:.1f} s; the program is in slot"
+        f" {plan.slot}"
     )
+
+
+def _note_about_app(state: BoardState, content: bytes, app: bool) -> str:
+    """What is said if the board keeps an app.py that is not firmware/app.py."""
+    on_board = state.files.get(f"/{APP}")
+    if app or on_board is None or on_board == digest(content):
+        return ""
+    return "\nnote: app.py on the board differs from firmware/app.py: --app replaces it"
 
 
 def carry_out(repl: RawRepl, plan: Plan, state: BoardState) -> None:

@@ -1,67 +1,30 @@
-"""Flash boards: MicroPython, the program and an identity, several ports at once.
+"""Flash one board: MicroPython, the program and an identity.
 
 What a board already has is not written again: after the first time, only a device's identity and
-configuration are written. A record has a line for each board, so a run that failed can be started
-again.
+configuration are written.
 """
 
 import contextlib
 import hashlib
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from rich.console import Console
-from rich.progress import Progress
-
-from microdps.errors import Error
-from microdps.identity import Identity
-from microdps.program import config as device_config
 
 from .. import ToolError
 from ..boards import Board
-from ..certs.slots import SLOTS, slot_folder
 from . import image
 from .boot_loader import BootLoader
+from .flash_devices import Device
 from .flash_record import FLASHED, Entry, Record
 
-# The files of an identity that --delete-keys deletes.
-KEY_FILES = ("key.der",)
+NOTHING = "nothing was written"
+HALF = "the board is half written"
+IDENTITY = "its identity may be written or not"
 
 
-@dataclass
-class Device:
-    """A device to flash. nvs: the image of its NVS partition."""
-
-    folder: Path
-    registration_id: str
-    thumbprint: str
-    nvs: bytes
-
-    @classmethod
-    def load(cls, folder: Path, board: Board) -> "Device":
-        """Read a folder that 'microdps config' made. Raises ToolError."""
-        nvs = image.nvs_image(image.device_blobs(folder), board.nvs_size)
-        try:
-            name = device_config.load(str(folder / "config.json"))["registration_id"]
-            leaf = next(Identity.from_files(str(slot_folder(folder, image.SLOT))).certs("cert"))
-            thumbprint = x509.load_der_x509_certificate(leaf).fingerprint(hashes.SHA1()).hex()  # noqa: S303
-        except (Error, ValueError) as error:
-            raise ToolError(f"{folder}: {error}") from error
-        return cls(folder, name, thumbprint, nvs)
-
-    def delete_keys(self) -> None:
-        """Delete this computer's copies of the private keys."""
-        for slot in SLOTS:
-            for name in KEY_FILES:
-                (slot_folder(self.folder, slot) / name).unlink(missing_ok=True)
+class StoppedError(ToolError):
+    """Ctrl-C was pressed."""
 
 
 class Job:
@@ -99,145 +62,97 @@ def parts_digest(parts: dict[int, bytes]) -> str:
     return digest.hexdigest()
 
 
-def flash(
-    port: str,
-    device: Device,
-    job: Job,
-    record: Record,
-    again: bool,
-    open_boot_loader: Callable[[str], BootLoader],
-) -> Entry:
-    """Flash one board → its entry in the record.
+class Attempt:
+    """The attempt to flash one board.
 
-    again             also flash a board that is another device already
-    open_boot_loader  takes a port, returns a BootLoader
-
-    Raises ToolError; the record gets a failure as well.
+    wanted  the devices that the board may become, the first one first: registration ID → folder
+    again   also flash a board that is another device already
+    only    the user has named this one device
+    done    what has been written so far, in words
+    entry   for the record
     """
-    entry = Entry("", device.registration_id, "", device.thumbprint, "", 0, "")
-    try:
-        boot_loader = open_boot_loader(port)
+
+    def __init__(self, port: str, wanted: dict[str, Path], again: bool, only: bool):
+        self.port = port
+        self.wanted = wanted
+        self.done = NOTHING
+        self.entry = Entry("", next(iter(wanted)), "", "", "", 0, "")
+        self.folder: Path | None = None
+        self._again = again
+        self._only = only
+        self._boot_loader: BootLoader | None = None
+        self._is_recorded = threading.Lock()
+
+    def run(
+        self,
+        job: Job,
+        record: Record,
+        open_boot_loader: Callable[[str], BootLoader],
+        check_stop: Callable[[], None],
+    ) -> None:
+        """Flash the board, and record the result.
+
+        open_boot_loader  takes a port, returns a BootLoader
+        check_stop        raises StoppedError if Ctrl-C was pressed
+
+        Raises ToolError; the record gets a failure as well.
+        """
         try:
-            entry.mac = boot_loader.mac
-            before = record.last_success(boot_loader.mac)
-            if before and before.registration_id != device.registration_id and not again:
-                raise ToolError(
-                    f"the board on {port} is {before.registration_id} already: use another board,"
-                    " or give --again"
-                )
-            _write(boot_loader, device, job, before, entry)
-            boot_loader.restart()
-        finally:
-            boot_loader.close()
-        entry.result = FLASHED
-    except ToolError as error:
-        entry.result = str(error)
-        raise
-    finally:
-        entry.utc = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        record.add(entry)
-    return entry
+            self._boot_loader = open_boot_loader(self.port)
+            try:
+                check_stop()
+                self._flash(self._boot_loader, job, record, check_stop)
+            finally:
+                self._boot_loader.close()
+            self.finish(record, FLASHED)
+        except ToolError as error:
+            self.finish(record, str(error))
+            raise
 
+    def _flash(
+        self,
+        boot_loader: BootLoader,
+        job: Job,
+        record: Record,
+        check_stop: Callable[[], None],
+    ) -> None:
+        entry = self.entry
+        entry.mac = boot_loader.mac
+        name = record.reserve(entry.mac, list(self.wanted), self._again, self._only)
+        device = Device.load(self.wanted[name], job.board)
+        self.folder = device.folder
+        entry.registration_id, entry.thumbprint = name, device.thumbprint
+        common = job.parts(boot_loader.flash_size)
+        entry.program = parts_digest(common)
+        before = record.last_success(entry.mac)
+        if before and before.program == entry.program:
+            common = {}  # a board that has run has changed its own file system
+        parts = boot_loader.differing(common)
+        check_stop()
+        if parts:
+            self.done = HALF
+            boot_loader.write(parts)
+            entry.bytes = sum(map(len, parts.values()))
+        check_stop()
+        # The identity comes last: until then, the device may go to another board.
+        self.done, entry.uncertain = IDENTITY, True
+        boot_loader.write({job.board.nvs: device.nvs})
+        entry.bytes += len(device.nvs)
+        self.done = "all was written"
+        boot_loader.restart()
 
-def _write(
-    boot_loader: BootLoader, device: Device, job: Job, before: Entry | None, entry: Entry
-) -> None:
-    """Write the parts that the board does not have, and note them in its entry.
+    def finish(self, record: Record, result: str) -> None:
+        """Record the result, once."""
+        if not self._is_recorded.acquire(blocking=False):
+            return
+        self.entry.result = result
+        self.entry.uncertain = self.entry.uncertain and result != FLASHED
+        self.entry.utc = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        record.add(self.entry)
 
-    before  the board's last entry, if it has one
-    """
-    common = job.parts(boot_loader.flash_size)
-    entry.program = parts_digest(common)
-    if before and before.program == entry.program:
-        common = {}  # a board that has run has changed its own file system
-    parts = boot_loader.differing(common) | {job.board.nvs: device.nvs}
-    boot_loader.write(parts)
-    entry.bytes = sum(map(len, parts.values()))
-
-
-def flash_all(
-    ports: list[str], devices: list[Device], flash_one: Callable, delete_keys: bool
-) -> list[str]:
-    """Flash one device through each port, at the same time → the errors.
-
-    flash_one  takes a port and a device, returns the record's entry
-    """
-    errors = []
-    with _progress() as (progress, logger):
-
-        def work(port: str, device: Device) -> Entry:
-            logger.task.number = progress.add_task(f"{port} {device.registration_id}", total=None)
-            entry = flash_one(port, device)
-            if delete_keys:
-                device.delete_keys()
-            return entry
-
-        with ThreadPoolExecutor(len(ports)) as pool:
-            pairs = zip(ports, devices, strict=False)
-            futures = [(port, pool.submit(work, port, device)) for port, device in pairs]
-            for port, future in futures:
-                try:
-                    entry = future.result()
-                except ToolError as error:
-                    errors.append(str(error))
-                    continue
-                print(f"{port}: {entry.registration_id} is on {entry.mac}, {entry.bytes} bytes")
-    return errors
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[tuple[Progress, Any]]:
-    """Progress bars on the terminal, and esptool's logger, which moves the bar of its thread."""
-    from esptool.logger import EspLog, log
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        before = EspLog.instance
-        logger = _quiet_logger(progress)
-        log.set_logger(logger)
-        try:
-            yield progress, logger
-        finally:
-            EspLog.instance = before
-
-
-def _quiet_logger(progress: Progress) -> Any:
-    """A logger for esptool that shows nothing but the progress of each thread's own task."""
-    from esptool.logger import TemplateLogger
-
-    class QuietLogger(TemplateLogger):
-        task = threading.local()
-
-        def _nothing(self, *args, **kwargs) -> None:
-            pass
-
-        print = note = warning = error = stage = set_verbosity = warn = err = debug = _nothing
-
-        def progress_bar(self, cur_iter, total_iters, *args, **kwargs) -> None:
-            number = getattr(self.task, "number", None)
-            if number is not None:
-                progress.update(number, completed=cur_iter, total=total_iters)
-
-    return QuietLogger()
-
-
-def devices_without_board(folder: Path, record: Record, board: Board, limit: int) -> list[Device]:
-    """The next devices that have no board yet, at most limit.
-
-    folder  holds the devices' folders
-    Raises ToolError if there are none.
-    """
-    folders = sorted(path.parent for path in folder.glob("*/config.json"))
-    if not folders:
-        raise ToolError(
-            f"{folder} has no devices' folders: make them with 'microdps config --out'"
-        )
-    flashed = record.flashed_ids()
-    devices: list[Device] = []
-    for path in folders:
-        if len(devices) == limit:
-            break
-        name = device_config.load(str(path / "config.json"))["registration_id"]
-        if name not in flashed:
-            devices.append(Device.load(path, board))
-    return devices
+    def cut_off(self, record: Record) -> None:
+        """End an attempt that does not end by itself: close its port, and record it."""
+        self.finish(record, f"stopped by Ctrl-C: {self.done}")
+        if self._boot_loader:
+            with contextlib.suppress(ToolError):
+                self._boot_loader.close()

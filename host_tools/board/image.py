@@ -7,7 +7,7 @@ The same input always gives the same bytes.
 import io
 from pathlib import Path
 
-from microdps.errors import Error
+from microdps.errors import Error, IdentityError
 from microdps.identity import Identity
 from microdps.program import config as device_config
 from microdps.rollover import NAMESPACES
@@ -112,12 +112,24 @@ def device_blobs(folder: Path) -> dict[str, dict[str, bytes]]:
         device_config.load(str(path))
         blobs = {NAMESPACES[SLOT]: {"config": path.read_bytes()}}
         for slot in used_slots(folder):
-            identity = Identity.from_files(str(slot_folder(folder, slot)))
-            parts = {part: identity.part(part) for part in ("key", "cert", "roots")}
+            parts = _read_identity(slot_folder(folder, slot))
             blobs.setdefault(NAMESPACES[slot], {}).update(parts)
     except Error as error:
         raise ToolError(f"{error}: 'microdps check {folder}' says more") from error
     return blobs
+
+
+def _read_identity(folder: Path) -> dict[str, bytes]:
+    """key, cert and roots of a folder, checked. Each file is read once. Raises IdentityError."""
+    parts = {}
+    for name in ("key", "cert", "roots"):
+        path = folder / f"{name}.der"
+        try:
+            parts[str(path)] = path.read_bytes()
+        except OSError as error:
+            raise IdentityError("missing", str(path)) from error
+    Identity(lambda name: io.BytesIO(parts[name]), str(folder / "%s.der"))
+    return dict(zip(("key", "cert", "roots"), parts.values(), strict=True))
 
 
 def nvs_image(blobs: dict[str, dict[str, bytes]], size: int) -> bytes:

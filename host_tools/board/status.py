@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from .. import ToolError, interpreter
+from .ports import port_advice
 
 TIMEOUT_S = 60
 
@@ -33,6 +34,8 @@ def call_on_board(target: str, function: str, restart: bool = True) -> str:
     restart  start the board again afterwards, so that its program goes on
     """
     code = CODE.format(function=function)
+    if not Path(target).is_dir() and (advice := port_advice(target)):
+        raise ToolError(f"cannot open {target}: {advice}")
     if Path(target).is_dir():
         command = [*interpreter.find().command, "-c", FOLDER_ON_PATH + code]
         return _run(target, command, Path(target))

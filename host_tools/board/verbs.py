@@ -1,20 +1,17 @@
 """microdps image, flash, deploy, status and reset."""
 
 import argparse
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import ToolError, boards
 from ..boards import Board
 from ..device.program import compile_program
-from ..files import write_files
-from . import image
-from .boot_loader import BootLoader
-from .deploy import deploy, device_files
-from .firmware_download import download
-from .flash import Device, Job, devices_without_board, flash, flash_all
-from .flash_record import DEFAULT_PATH, Entry, Record
-from .status import call_on_board
+
+if TYPE_CHECKING:
+    pass
+
+RECORD = Path("flashed.jsonl")
 
 
 def _add_board(verb) -> None:
@@ -48,6 +45,12 @@ def add_image_parser(verbs) -> None:
             "the NVS partition with a device's identity and config",
             "device",
         ),
+        (
+            "devices",
+            _image_devices,
+            "an image as of 'device' for each device's folder of a folder",
+            "devices",
+        ),
         ("merge", _image_merge, "MicroPython, the program and a device in one file", "device"),
     ):
         words = [name, example, "--board ESP32_GENERIC"]
@@ -56,7 +59,8 @@ def add_image_parser(verbs) -> None:
             name,
             help=text,
             description=f"Make an image: {text}.",
-            epilog=f"example: microdps image {' '.join(filter(None, words))} --out {name}.bin",
+            epilog=f"example: microdps image {' '.join(filter(None, words))} --out"
+            + (" images" if name == "devices" else f" {name}.bin"),
         )
         _add_image(kind, name)
         kind.set_defaults(function=function)
@@ -68,7 +72,9 @@ def _add_image(kind, name: str) -> None:
             "folder",
             type=Path,
             nargs="?" if name == "merge" else None,
-            help="device's folder, as 'microdps config' makes it",
+            help="device's folder, as 'microdps config' makes it"
+            if name != "devices"
+            else "folder with the devices' folders",
         )
     _add_board(kind)
     kind.add_argument("--flash-size", metavar="SIZE", help="4MB, for example (the usual size)")
@@ -77,35 +83,61 @@ def _add_image(kind, name: str) -> None:
         kind.add_argument("--firmware", type=Path, required=True, help="MicroPython's .bin")
     if name == "program":
         kind.add_argument("--py", action="store_true", help="sources instead of .mpy files")
-    # A device's image contains its key. "key" in the name makes it readable by its owner only.
-    default = Path("program.bin" if name == "program" else f"{name}.key.bin")
-    kind.add_argument("--out", type=Path, default=default, help="file (%(default)s)")
+    default = {"program": "program.bin", "devices": "images"}.get(name, f"{name}.key.bin")
+    what = "folder, with a file ID.bin for each device" if name == "devices" else "file"
+    kind.add_argument("--out", type=Path, default=Path(default), help=f"{what} (%(default)s)")
     kind.add_argument("--force", action="store_true", help="replace the file")
+
+
+# What a verb needs is imported when it runs: so the help appears at once.
 
 
 def _filesystem_size(args: argparse.Namespace, board: Board) -> int:
     return board.filesystem_size(board.flash_size(args.flash_size), args.micropython)
 
 
-def _write(path: Path, content: bytes, force: bool) -> None:
-    write_files(path.parent, {path.name: content}, force)
+def _write(path: Path, content: bytes, force: bool, secret: bool) -> None:
+    """secret: an image with an identity is readable by its owner only."""
+    from ..files import write_files
+
+    write_files(path.parent, {path.name: content}, force, secret)
     print(f"{path}: {len(content)} bytes")
 
 
 def _image_program(args: argparse.Namespace) -> None:
+    from . import image
+
     board = boards.load(args.board)
     files = image.program_files(args.py)
     content = image.littlefs_image(files, _filesystem_size(args, board), board.block_size)
-    _write(args.out, content, args.force)
+    _write(args.out, content, args.force, secret=False)
 
 
 def _image_device(args: argparse.Namespace) -> None:
+    from . import image
+
     board = boards.load(args.board)
     content = image.nvs_image(image.device_blobs(args.folder), board.nvs_size)
-    _write(args.out, content, args.force)
+    _write(args.out, content, args.force, secret=True)
+
+
+def _image_devices(args: argparse.Namespace) -> None:
+    from ..files import write_files
+    from . import image
+    from .flash_devices import all_devices
+
+    board = boards.load(args.board)
+    images = {
+        f"{name}.bin": image.nvs_image(image.device_blobs(folder), board.nvs_size)
+        for name, folder in all_devices(args.folder).items()
+    }
+    write_files(args.out, images, args.force, secret=True)
+    print(f"{args.out}: {len(images)} images of {board.nvs_size} bytes")
 
 
 def _image_merge(args: argparse.Namespace) -> None:
+    from . import image
+
     board = boards.load(args.board)
     parts = image.split_around_nvs(image.read_firmware(args.firmware, board), board)
     size = _filesystem_size(args, board)
@@ -113,7 +145,7 @@ def _image_merge(args: argparse.Namespace) -> None:
     parts[board.filesystem] = image.littlefs_image(files, size, board.block_size)
     if args.folder:
         parts[board.nvs] = image.nvs_image(image.device_blobs(args.folder), board.nvs_size)
-    _write(args.out, image.merge(parts), args.force)
+    _write(args.out, image.merge(parts), args.force, secret=bool(args.folder))
 
 
 def add_flash_parser(verbs) -> None:
@@ -122,12 +154,13 @@ def add_flash_parser(verbs) -> None:
         help="put MicroPython, the program and an identity onto boards",
         description="Put MicroPython, the program and an identity onto boards, several ports at"
         " once. What a board already has is not written again. A record has a line for each board,"
-        " so a run that failed can be started again.",
+        " so a run that failed can be started again. Without a port it lists the boards it sees.",
         epilog="example: microdps flash /dev/ttyUSB0 --board ESP32_GENERIC --device device"
         " --firmware ESP32_GENERIC-v1.27.0.bin",
     )
-    verb.add_argument("ports", nargs="+", metavar="PORT", help="serial ports, a board on each")
-    _add_board(verb)
+    verb.add_argument("ports", nargs="*", metavar="PORT", help="serial ports, a board on each")
+    verb.add_argument("--all", action="store_true", help="all ports with a board")
+    verb.add_argument("--board", metavar="BOARD", help=", ".join(boards.names()))
     _add_release(verb)
     verb.add_argument(
         "--firmware", type=Path, help="MicroPython's .bin, if the board does not have it yet"
@@ -135,7 +168,7 @@ def add_flash_parser(verbs) -> None:
     verb.add_argument(
         "--fetch", metavar="RELEASE", help="download it with mpflash, 1.27.0 for example"
     )
-    which = verb.add_mutually_exclusive_group(required=True)
+    which = verb.add_mutually_exclusive_group()
     which.add_argument(
         "--device", type=Path, help="a device's folder, as 'microdps config' makes it"
     )
@@ -145,16 +178,21 @@ def add_flash_parser(verbs) -> None:
         help="folder with the devices' folders: each port gets the next device without a board",
     )
     _add_flash_options(verb)
-    verb.set_defaults(function=_flash)
+    verb.set_defaults(function=_flash, usage_error=verb.error)
 
 
 def _add_flash_options(verb) -> None:
-    verb.add_argument("--record", type=Path, default=DEFAULT_PATH, help="file (%(default)s)")
+    verb.add_argument("--record", type=Path, default=RECORD, help="file (%(default)s)")
     verb.add_argument(
-        "--delete-keys", action="store_true", help="delete key.der when a board has it"
+        "--delete-keys",
+        action="store_true",
+        help="delete this computer's copies of the keys when a board has them",
     )
     verb.add_argument(
-        "--again", action="store_true", help="also flash a board that is another device already"
+        "--again",
+        action="store_true",
+        help="also flash a board that is another device already; with --device, also a device"
+        " that has a board already",
     )
     verb.add_argument("--baud", type=int, default=460800, help="(%(default)s)")
     verb.add_argument("--no-stub", action="store_true", help="use the chip's own boot loader only")
@@ -162,33 +200,25 @@ def _add_flash_options(verb) -> None:
 
 
 def _flash(args: argparse.Namespace) -> int:
+    from .flash_record import Record
+    from .flash_run import flash_ports
+    from .ports import board_ports
+
+    found = {} if args.ports else board_ports()
+    if not args.ports and not args.all:
+        print("\n".join(f"{port}  {text}" for port, text in found.items()))
+        return 0
+    if not args.board or not (args.device or args.devices):
+        args.usage_error("--board, and one of --device and --devices, are required")
+    ports = args.ports or list(found)
     board = boards.load(args.board)
+    if args.device and len(ports) > 1:
+        raise ToolError("--device is for one board: give one port, or --devices")
     record = Record(args.record)
-    if args.device:
-        if len(args.ports) > 1:
-            raise ToolError("--device is for one board: give one port, or --devices")
-        devices = [Device.load(args.device, board)]
-    else:
-        devices = devices_without_board(args.devices, record, board, len(args.ports))
-        if not devices:
-            print(f"{args.devices}: all devices have their boards")
-            return 0
-    if args.fetch:
-        args.firmware = download(args.fetch, board, Path("build/firmware"))
-    job = Job(board, args.firmware, args.micropython or args.fetch, args.py)
-
-    def open_boot_loader(port: str) -> BootLoader:
-        return BootLoader(port, board, args.baud, not args.no_stub)
-
-    def flash_one(port: str, device: Device) -> Entry:
-        return flash(port, device, job, record, args.again, open_boot_loader)
-
-    errors = flash_all(args.ports, devices, flash_one, args.delete_keys)
-    for text in errors[:-1]:
-        print(f"microdps: {text}", file=sys.stderr)
-    if errors:
-        raise ToolError(errors[-1])
-    return 0
+    try:
+        return flash_ports(args, ports, board, record)
+    finally:
+        record.close()
 
 
 def add_deploy_parser(verbs) -> None:
@@ -214,28 +244,57 @@ def add_deploy_parser(verbs) -> None:
 
 
 def _deploy(args: argparse.Namespace) -> None:
+    from .deploy import deploy, device_files
+
     files = compile_program(args.py) | (device_files(args.config) if args.config else {})
     print(deploy(args.port, files, {}, args.app))
 
 
-def add_status_and_reset_parsers(verbs) -> None:
-    for name, function, text in (
-        ("status", "show", "print a board's assignment, certificate and last errors"),
-        ("reset", "reset", "make a board forget its assignment, so that it registers again"),
-    ):
-        verb = verbs.add_parser(
-            name,
-            help=text,
-            description=f"{text[0].upper()}{text[1:]}. The board's program is interrupted for it,"
-            " and the board restarted.",
-            epilog=f"example: microdps {name} /dev/ttyUSB0",
-        )
-        verb.add_argument("target", help="serial port, or a device's folder")
-        verb.add_argument(
-            "--no-restart", action="store_true", help="leave the board stopped, at its REPL"
-        )
-        verb.set_defaults(function=_status, on_board=function)
+def add_status_parser(verbs) -> None:
+    text = "print a board's assignment, certificate and last errors"
+    _add_call(verbs, "status", "show", text)
+
+
+def add_reset_parser(verbs) -> None:
+    text = "make a board forget its assignment, so that it registers again"
+    _add_call(verbs, "reset", "reset", text)
+
+
+def _add_call(verbs, name: str, function: str, text: str) -> None:
+    verb = verbs.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}. The board's program is interrupted for it, and"
+        " the board restarted.",
+        epilog=f"example: microdps {name} /dev/ttyUSB0",
+    )
+    verb.add_argument("target", help="serial port, or a device's folder")
+    verb.add_argument(
+        "--no-restart", action="store_true", help="leave the board stopped, at its REPL"
+    )
+    verb.set_defaults(function=_status, on_board=function)
 
 
 def _status(args: argparse.Namespace) -> None:
+    from .status import call_on_board
+
     print(call_on_board(args.target, args.on_board, not args.no_restart), end="")
+
+
+def add_monitor_parser(verbs) -> None:
+    verb = verbs.add_parser(
+        "monitor",
+        help="show what a board prints",
+        description="Show what a board prints, until Ctrl-C. It sends nothing to the board: for"
+        " its REPL, use 'mpremote connect PORT'.",
+        epilog="example: microdps monitor /dev/ttyUSB0",
+    )
+    verb.add_argument("port", help="serial port, or socket://HOST:PORT")
+    verb.add_argument("--baud", type=int, default=115200, help="(%(default)s)")
+    verb.set_defaults(function=_monitor)
+
+
+def _monitor(args: argparse.Namespace) -> None:
+    from .monitor import monitor
+
+    monitor(args.port, args.baud)

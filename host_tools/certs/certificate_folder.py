@@ -7,9 +7,11 @@ from cryptography import x509
 from .. import ToolError
 from ..files import write_folder
 from .ca import intermediate_ca
+from .chain import ordered
 from .encoding import der, key_der, key_pem, pem
 from .making import CertAndKey, issue
-from .registration_id import check_registration_id
+from .reading import load_certs
+from .registration_id import check_folder_name
 
 PEM_FILES = ("key.pem", "cert.pem", "full-chain.pem")
 DER_FILES = ("key.der", "cert.der")
@@ -21,7 +23,7 @@ def device_files(
 ) -> dict[str, bytes]:
     """The contents of a device's certificate folder.
 
-    issuers     the rest of its chain, without the root
+    issuers     the rest of its chain
     passphrase  encrypts key.pem; key.der is never encrypted, since MicroPython reads no such key
     """
     return {
@@ -61,6 +63,7 @@ def make_chain(
     force: bool,
     passphrase: bytes | None = None,
     encrypt: bool = False,
+    with_root: bool = False,
 ) -> Path:
     """Make a device certificate in the folder out/name, signed by the intermediate in out.
 
@@ -68,19 +71,28 @@ def make_chain(
 
     passphrase  opens the intermediate's key, if that is encrypted
     encrypt     encrypt all new keys in PEM with the pass-phrase
+    with_root   the device's chain ends with the root; otherwise with the intermediate
     Returns the folder out/name. Raises ToolError.
     """
     folder = _check_new(name, out, force)
     issuer = intermediate_ca(out, key_type, passphrase, encrypt)
+    issuers = issuer_chain(issuer.cert, out, with_root)
     device = issue(name, issuer, key_type=key_type, days=days)
-    files = device_files(device, [issuer.cert], passphrase if encrypt else None)
+    files = device_files(device, issuers, passphrase if encrypt else None)
     write_folder(folder, files, force)
     return folder
 
 
+def issuer_chain(intermediate: x509.Certificate, out: Path, with_root: bool) -> list:
+    """The issuers in a device's chain. Raises ToolError if out has not the root that is wanted."""
+    if not with_root:
+        return [intermediate]
+    return ordered(intermediate, load_certs(out / "root.cert.pem"))
+
+
 def _check_new(name: str, out: Path, force: bool) -> Path:
     """The folder out/name. Raises ToolError if the name is wrong or the folder exists."""
-    folder = out / check_registration_id(name)
+    folder = out / check_folder_name(name)
     if folder.exists() and not force:
         raise ToolError(f"{folder} already exists: give --force to replace it")
     return folder

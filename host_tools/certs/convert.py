@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from .. import ToolError
 from ..files import write_files, write_folder
 from .certificate_folder import PEM_FILES, device_files
-from .chain import CHAIN_LIMIT, tls_size, without_root
-from .reading import common_name, load_cert_and_key, load_certs, signed_by
+from .chain import check_size, ordered
+from .reading import load_cert_and_key, load_certs
 
 
 def to_certificate_folder(
@@ -20,26 +19,18 @@ def to_certificate_folder(
 ) -> Path:
     """Make a device's certificate folder from its certificate and key → out.
 
-    cert        the device's certificate; or its chain, the leaf first
-    issuers     files with the rest of the chain, the leaf's issuer first
+    cert        the device's certificate or its chain, in any order; or a PKCS#12 file
+    key         the device's key; it may be in the same file as the certificate
+    issuers     files with the rest of the chain, in any order
     passphrase  opens the key, if that is encrypted
     encrypt     encrypt key.pem with the pass-phrase
 
-    A root at the end of the chain is left out, because DPS has it. Raises ToolError.
+    All certificates that are given go into the chain, the root included. Raises ToolError.
     """
     device = load_cert_and_key(cert, key, passphrase)
-    chain = without_root([one for path in (cert, *issuers) for one in load_certs(path)])
-    for lower, upper in zip(chain, chain[1:], strict=False):
-        if not signed_by(lower, upper):
-            raise ToolError(
-                f"{common_name(lower)} is not signed by {common_name(upper)}, which follows it:"
-                " give the issuers in their order, the leaf's first"
-            )
-    if tls_size(chain) > CHAIN_LIMIT:
-        raise ToolError(
-            f"the chain takes {tls_size(chain)} bytes, and a device can send {CHAIN_LIMIT}: use EC"
-            " keys, or fewer intermediates"
-        )
+    others = [one for path in (cert, *issuers) for one in load_certs(path, passphrase)]
+    chain = ordered(device.cert, others)
+    check_size(chain)
     write_folder(out, device_files(device, chain[1:], passphrase if encrypt else None), force)
     return out
 

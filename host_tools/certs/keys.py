@@ -7,9 +7,16 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    load_pem_private_key,
+    load_ssh_private_key,
+)
 
 from .. import ToolError
+from ..text_files import MARKS, decode
+from .blocks import CUT_OFF, KEY_LABELS, read_blocks
+from .defaults import PASSPHRASE_VARIABLE
+from .kinds import wrong_kind
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 KEY_TYPES: dict[str, Callable[[], PrivateKey]] = {
@@ -19,8 +26,6 @@ KEY_TYPES: dict[str, Callable[[], PrivateKey]] = {
     "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
 }
 
-# The environment variable with the pass-phrase of keys.
-PASSPHRASE_VARIABLE = "MICRODPS_KEY_PASSPHRASE"  # noqa: S105  the name, not the value
 PASSPHRASE_LIMIT = 1023  # bytes, OpenSSL's limit
 
 
@@ -35,33 +40,44 @@ def new_key_like(cert: x509.Certificate) -> PrivateKey:
 
 
 def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
-    """Read a private key: RSA or EC; PEM or DER; SEC1, PKCS#1 or PKCS#8.
+    """Read a private key, RSA or EC, in any form that blocks.py finds.
 
     passphrase  opens an encrypted key; a plain key ignores it
     Raises ToolError.
     """
     try:
-        data = path.read_bytes()
+        blocks = read_blocks(path, lambda: passphrase)
     except OSError as error:
         raise ToolError(f"cannot read the private key {path}: {error.strerror}") from error
-    load = load_pem_private_key if b"-----BEGIN" in data else load_der_private_key
+    pem = next((block.content for block in blocks if block.label in KEY_LABELS), None)
+    if pem is None:
+        broken = [block for block in blocks if block.label == CUT_OFF]
+        why = wrong_kind(path, (broken or blocks)[0])
+        raise ToolError(f"the private key {path} cannot be read: {why}")
+    return load_pem_key(pem, str(path), passphrase)
+
+
+def load_pem_key(pem: bytes, name: str, passphrase: bytes | None) -> PrivateKey:
+    """Read a private key from PEM. name: of its file. Raises ToolError."""
+    load = load_ssh_private_key if b"OPENSSH" in pem[:40] else load_pem_private_key
+    encrypted = b"ENCRYPTED" in pem[:80]
     try:
-        key = _load(load, data, passphrase)
+        key = _load(load, pem, passphrase)
     except TypeError as error:
         raise ToolError(
-            f"the private key {path} is encrypted: set {PASSPHRASE_VARIABLE}, or give"
+            f"the private key {name} is encrypted: set {PASSPHRASE_VARIABLE}, or give"
             " --passphrase-file"
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        why = "is not a key in PEM or DER: name another file"
-        if passphrase and (b"ENCRYPTED" in data or load is load_der_private_key):
+        why = "is damaged, or of a kind that no board reads: make an EC or RSA key"
+        if passphrase and (encrypted or load is load_ssh_private_key):
             why = (
                 f"does not open: check the pass-phrase in {PASSPHRASE_VARIABLE} or"
                 " --passphrase-file"
             )
-        raise ToolError(f"the private key {path} {why}") from error
+        raise ToolError(f"the private key {name} {why}") from error
     if not isinstance(key, PrivateKey):
-        raise ToolError(f"the private key {path} is neither RSA nor EC: make another key")
+        raise ToolError(f"the private key {name} is neither RSA nor EC: make another key")
     return key
 
 
@@ -87,11 +103,14 @@ def read_passphrase(file: Path | None) -> bytes | None:
     else:
         source = str(file)
         try:
-            text = file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
+            data = file.read_bytes()
         except OSError as error:
             raise ToolError(
                 f"cannot read the pass-phrase from {file}: {error.strerror}"
             ) from error
+        if data.startswith(tuple(MARKS)):  # Notepad and PowerShell write UTF-16
+            data = decode(data).encode()
+        text = data.partition(b"\n")[0].rstrip(b"\r")
         if not text:
             raise ToolError(f"{file} has no pass-phrase: write it into the first line")
     if len(text) > PASSPHRASE_LIMIT:

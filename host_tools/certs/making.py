@@ -13,11 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .defaults import CA_DAYS, DEVICE_DAYS
 from .keys import KEY_TYPES, PrivateKey
 
-CA_DAYS = 3650
-DEVICE_DAYS = 365
-MIN_DAYS = 0.01  # about 14 minutes, 5 of which lie in the past
+__all__ = ["CA_DAYS", "DEVICE_DAYS", "CertAndKey", "issue"]
 
 # Clocks differ, so a certificate becomes valid a little before it is made.
 BACKDATE = datetime.timedelta(minutes=5)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from .. import ToolError
-from .chain import CHAIN_LIMIT, tls_size, without_root
+from .chain import CHAIN_LIMIT, tls_size
 from .keys import load_key
 from .reading import common_name, extension, is_ca, load_certs, signed_by
 from .slots import SLOTS, slot_folder
@@ -57,11 +57,9 @@ def _chain(path: Path) -> Iterator[str]:
             yield f"  {'signed' if signed_by(cert, issuer) else 'NOT SIGNED'} by the next one"
         elif signed_by(cert, cert):
             yield "  self-signed"
-    chain = without_root(certs)
     yield (
-        f"  in TLS: {tls_size(chain)} of the {CHAIN_LIMIT} bytes that a device can send"
-        + (", without the root" if len(chain) < len(certs) else "")
-        + (": TOO MANY" if tls_size(chain) > CHAIN_LIMIT else "")
+        f"  in TLS: {tls_size(certs)} of the {CHAIN_LIMIT} bytes that a device can send"
+        + (": TOO MANY" if tls_size(certs) > CHAIN_LIMIT else "")
     )
 
 
@@ -72,7 +70,8 @@ def _certificate(cert: x509.Certificate) -> Iterator[str]:
         ca = "yes" if is_ca(cert) else "no"
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ToolError(
-            f"the certificate of {common_name(cert)!r} cannot be read ({error}): make a new one"
+            f"the certificate of {common_name(cert)!r} cannot be read, because its key or an"
+            " extension is damaged: make a new one"
         ) from error
     uses = ", ".join(USAGES.get(one, one.dotted_string) for one in usage) if usage else "any"
     start, end = cert.not_valid_before_utc, cert.not_valid_after_utc

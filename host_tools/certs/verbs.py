@@ -3,21 +3,8 @@
 import argparse
 from pathlib import Path
 
-from cryptography.hazmat.primitives import hashes
-
 from .. import ToolError
-from ..files import write_files
-from .batch import COLUMN, make_batch
-from .ca import proof_of_possession
-from .certificate_folder import make_chain, make_self_signed
-from .convert import to_certificate_folder, to_pem
-from .encoding import pem
-from .keys import KEY_TYPES, PASSPHRASE_VARIABLE, read_passphrase
-from .making import CA_DAYS, DEVICE_DAYS, MIN_DAYS
-from .reading import load_cert_and_key, load_certs
-from .registration_id import check_registration_id
-from .renew import renew
-from .show import show
+from .defaults import CA_DAYS, COLUMN, DEVICE_DAYS, KEY_NAMES, MIN_DAYS, PASSPHRASE_VARIABLE
 
 
 def add_certs_parser(verbs) -> None:
@@ -37,20 +24,26 @@ def add_certs_parser(verbs) -> None:
 
 
 def _add_self_signed_and_chain(kinds) -> None:
-    for name, function, text, scenario in (
-        ("self-signed", make_self_signed, "a self-signed certificate", "individual enrollment"),
-        (
-            "chain",
-            make_chain,
-            "a root, an intermediate and a device certificate",
-            "enrollment group",
-        ),
+    for name, text, scenario in (
+        ("self-signed", "a self-signed certificate", "individual enrollment"),
+        ("chain", "a root, an intermediate and a device certificate", "enrollment group"),
     ):
         kind = _kind(kinds, name, f"make {text}, for an {scenario}", "device-01 --out certs")
         kind.add_argument("registration_id", help="becomes the certificate's common name")
         _add_making(kind)
         kind.add_argument("--force", action="store_true", help="replace the device's files")
-        kind.set_defaults(function=_make, make=function)
+        if name == "chain":
+            _add_with_root(kind)
+        kind.set_defaults(function=_make, is_chain=name == "chain")
+
+
+def _add_with_root(kind) -> None:
+    kind.add_argument(
+        "--with-root",
+        action="store_true",
+        help="the chain that the device sends ends with the root, for an enrollment of the root;"
+        " without it, with the intermediate",
+    )
 
 
 def _add_batch(kinds) -> None:
@@ -66,6 +59,7 @@ def _add_batch(kinds) -> None:
         help=f"has a column {COLUMN}; a device that already has its folder is left alone",
     )
     _add_making(kind)
+    _add_with_root(kind)
     kind.set_defaults(function=_batch)
 
 
@@ -79,23 +73,23 @@ def _add_convert(kinds) -> None:
     kind = _kind(
         kinds,
         "convert",
-        "convert openssl's files to a device's files, or a device's files to PEM",
+        "convert PEM, DER or PKCS#12 files to a device's files, or a device's files to PEM",
         "device-01-full-chain.cert.pem --key device-01.key.pem --out certs/device-01",
     )
     kind.add_argument(
         "source",
         type=Path,
-        help="the device's certificate or full chain, PEM or DER; or a folder with key.der and"
-        " cert.der",
+        help="the device's certificate or full chain, PEM or DER, in any order; or a .pfx; or a"
+        " folder with key.der and cert.der",
     )
-    kind.add_argument("--key", type=Path, help="the private key of the certificate or chain")
+    kind.add_argument("--key", type=Path, help="the private key, if the file does not have it")
     kind.add_argument(
         "--issuer",
         type=Path,
         action="append",
         default=[],
         metavar="FILE",
-        help="certificates that the chain lacks, the leaf's issuer first (repeatable)",
+        help="certificates that the chain lacks (repeatable)",
     )
     kind.add_argument("--out", type=Path, required=True, help="folder")
     _add_passphrase(kind)
@@ -156,7 +150,7 @@ def _kind(kinds, name: str, text: str, example: str) -> argparse.ArgumentParser:
 
 def _add_making(kind) -> None:
     kind.add_argument("--out", type=Path, default=Path("certs"), help="folder (%(default)s)")
-    kind.add_argument("--key", choices=KEY_TYPES, default="ec-p256", help="key type (%(default)s)")
+    kind.add_argument("--key", choices=KEY_NAMES, default="ec-p256", help="key type (%(default)s)")
     _add_days(kind)
     _add_passphrase(kind)
 
@@ -191,8 +185,13 @@ def _add_passphrase(kind, encrypt: bool = True) -> None:
         )
 
 
+# What a verb needs is imported when it runs: so the help appears at once.
+
+
 def _passphrase(args: argparse.Namespace) -> bytes | None:
     """Raises ToolError if --encrypt is given without a pass-phrase."""
+    from .keys import read_passphrase
+
     passphrase = read_passphrase(args.passphrase_file)
     if args.encrypt and not passphrase:
         raise ToolError(
@@ -202,29 +201,47 @@ def _passphrase(args: argparse.Namespace) -> bytes | None:
 
 
 def _make(args: argparse.Namespace) -> None:
+    from .certificate_folder import make_chain, make_self_signed
+
     options = (args.registration_id, args.out, args.key, args.days, args.force)
-    folder = args.make(*options, _passphrase(args), args.encrypt)
+    secret = (_passphrase(args), args.encrypt)
+    if args.is_chain:
+        folder = make_chain(*options, *secret, args.with_root)
+    else:
+        folder = make_self_signed(*options, *secret)
     _print_certificate(folder, args.registration_id)
 
 
 def _print_certificate(folder: Path, registration_id: str) -> None:
+    from cryptography.hazmat.primitives import hashes
+
+    from .reading import load_certs
+
     cert = load_certs(folder / "cert.pem")[0]
     print(f"{folder}: certificate of {registration_id} until {cert.not_valid_after_utc:%F}")
     print(f"  sha1 {cert.fingerprint(hashes.SHA1()).hex()}")  # noqa: S303  as Azure's portal shows
 
 
 def _batch(args: argparse.Namespace) -> None:
-    passphrase = _passphrase(args)
-    count = make_batch(args.csv, args.out, args.key, args.days, passphrase, args.encrypt)
+    from .batch import make_batch
+
+    options = (args.out, args.key, args.days, _passphrase(args), args.encrypt, args.with_root)
+    count = make_batch(args.csv, *options)
     print(f"{args.out}: {count.made} certificates made, {count.existing} existed")
 
 
 def _show(args: argparse.Namespace) -> None:
+    from .show import show
+
     for path in args.path:
         print("\n".join(show(path)))
 
 
 def _convert(args: argparse.Namespace) -> None:
+    from .convert import to_certificate_folder, to_pem
+    from .reading import has_key, load_certs
+    from .show import show
+
     source, options = args.source, (args.out, args.force, _passphrase(args), args.encrypt)
     if source.is_dir():
         if args.key or args.issuer:
@@ -232,14 +249,21 @@ def _convert(args: argparse.Namespace) -> None:
                 f"{source} is a folder with its own key and issuers: leave out --key and --issuer"
             )
         to_pem(source, *options)
-    elif args.key:
-        to_certificate_folder(source, args.key, args.issuer, *options)
+    elif args.key or has_key(source, options[2]):
+        to_certificate_folder(source, args.key or source, args.issuer, *options)
     else:
+        load_certs(source)  # if it has no certificate either, this says what it is
         raise ToolError(f"{source} needs its private key: give it with --key")
     print("\n".join(show(args.out)))
 
 
 def _prove(args: argparse.Namespace) -> None:
+    from ..files import write_files
+    from .ca import proof_of_possession
+    from .encoding import pem
+    from .keys import read_passphrase
+    from .reading import load_cert_and_key
+
     ca = load_cert_and_key(args.cert, args.key, read_passphrase(args.passphrase_file))
     proof = proof_of_possession(args.code, ca)
     write_files(args.out.parent, {args.out.name: pem(proof)}, args.force)
@@ -247,6 +271,9 @@ def _prove(args: argparse.Namespace) -> None:
 
 
 def _renew(args: argparse.Namespace) -> None:
+    from .registration_id import check_registration_id
+    from .renew import renew
+
     name = check_registration_id(args.registration_id)
     folder, slot = renew(
         args.out / name,

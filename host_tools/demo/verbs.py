@@ -8,7 +8,6 @@ from pathlib import Path
 from microdps.program.config import TRANSPORTS
 
 from .. import ToolError
-from .demo import demo
 
 
 def add_demo_parser(verbs) -> None:
@@ -37,10 +36,13 @@ def add_demo_parser(verbs) -> None:
 
 
 def _demo(args: argparse.Namespace) -> None:
+    from .demo import demo
+
     if args.keep and args.keep.exists():
         raise ToolError(f"{args.keep} already exists: name a new folder")
-    folder = args.keep or Path(tempfile.mkdtemp(prefix="microdps-demo-"))
+    folder = (args.keep or Path(tempfile.mkdtemp(prefix="microdps-demo-"))).absolute()
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         print(demo(folder, args.enrollment, args.hub, args.transport))
     finally:
         if not args.keep:

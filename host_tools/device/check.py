@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from microdps.errors import Error
 from microdps.identity import Identity
 from microdps.program import config
+from microdps.protocol.url import split_host
 
 from .. import ToolError, boards
-from ..certs.reading import allows_client_auth, common_name, load_certs, signed_by
+from ..certs import rules
+from ..certs.reading import load_certs, public_key, signed_by
 from ..certs.slots import slot_folder
-from . import app_memory
-from .roots import AZURE_ROOTS
-
-AZURE_HOST = ".azure-devices-provisioning.net"
+from . import app_memory, mbedtls
+from .roots import AZURE_HOST, AZURE_ROOTS
 
 EXPIRES_SOON = datetime.timedelta(days=30)  # as microdps.program.cycle
 
@@ -49,61 +49,74 @@ def check(
     enrolled  file with the certificate of the enrollment: the device's own, or an issuer's
     board     the board that will get the folder, if it is known
     """
-    findings = []
+    findings: list[Finding] = []
     settings: dict = {}
+    ignored: list[str] = []
     try:
-        settings = config.load(str(folder / "config.json"))
+        settings = config.load(str(folder / "config.json"), ignored.append)
     except Error as error:
         findings.append(Finding(True, str(error)))
+    findings += [Finding(False, f"the board prints this, and goes on: {text}") for text in ignored]
+    findings += _settings(settings, board)
     try:
         identity = Identity.from_files(str(slot_folder(folder, slot)))
         chain = [x509.load_der_x509_certificate(cert) for cert in identity.certs("cert")]
         roots = [x509.load_der_x509_certificate(root) for root in identity.certs("roots")]
     except Error as error:
-        findings.append(Finding(True, str(error)))
-        return findings
-    except ValueError as error:
-        text = f"{folder}: a certificate cannot be read ({error}): convert it again"
-        findings.append(Finding(True, text))
-        return findings
+        return [*findings, Finding(True, str(error))]
+    except ValueError:
+        text = f"{folder}: a certificate is damaged: make or convert it again"
+        return [*findings, Finding(True, text)]
     findings += _leaf(chain[0], settings.get("registration_id"))
     findings += _key(chain[0], board)
-    if board and settings and not settings["wifi"]:
-        text = "config.json has no wifi, so a board cannot join a network: give --wifi-ssid"
-        findings.append(Finding(True, text))
     if board:
         findings += _memory(folder, board)
     findings += _dates(chain)
-    findings += _issuers(chain, enrolled)
+    findings += [Finding(True, text) for text in rules.chain_problems(chain)]
+    if enrolled:
+        findings += _enrolled(chain, enrolled)
     findings += _roots(roots, settings.get("host"))
+    findings += _tls(identity, chain, roots)
     return findings
 
 
-def _leaf(leaf: x509.Certificate, registration_id: str | None) -> Iterator[Finding]:
-    name = common_name(leaf)
-    if registration_id and name.lower() != registration_id.lower():
+def _settings(settings: dict, board: boards.Board | None) -> Iterator[Finding]:
+    if not settings:
+        return
+    if warning := rules.id_scope_warning(settings["id_scope"]):
+        yield Finding(False, warning)
+    if not board:
+        return
+    if not settings["wifi"]:
+        text = "config.json has no wifi, so a board cannot join a network: give --wifi-ssid"
+        yield Finding(True, text)
+    host = split_host(settings["host"])[0].lower()
+    if host == "localhost" or host.startswith("127."):
         yield Finding(
             True,
-            f"the certificate's common name is {name!r}, and the registration ID is"
-            f" {registration_id!r}: DPS refuses that with 401002; make them equal",
+            f"host is {settings['host']!r}, which is the board itself on a board: give --roots"
+            " azure for DPS, or --host with this computer's name or address for the simulator",
         )
-    try:
-        usable = allows_client_auth(leaf)
-    except ValueError as error:
+    if settings["messages"]:
         yield Finding(
-            True, f"the certificate's extensions cannot be read ({error}): make a new certificate"
+            False,
+            f"messages is {settings['messages']}: the board sends so many and then stops, until"
+            " it is reset; --messages 0 lets it send for ever",
         )
-    else:
-        if not usable:
-            yield Finding(
-                True,
-                "the certificate's extended key usage has no clientAuth: make a new certificate"
-                " with it",
-            )
+
+
+def _leaf(leaf: x509.Certificate, registration_id: str | None) -> Iterator[Finding]:
+    problems = [rules.usage_problem(leaf)]
+    if registration_id:
+        problems.insert(0, rules.name_problem(leaf, registration_id))
+    yield from (Finding(True, text) for text in problems if text)
+    problem = rules.leaf_problem(leaf)
+    if problem and problem not in problems:
+        yield Finding(False, problem)
 
 
 def _key(leaf: x509.Certificate, board: boards.Board | None) -> Iterator[Finding]:
-    key = leaf.public_key()
+    key = public_key(leaf)
     if isinstance(key, rsa.RSAPublicKey):
         ms = board.rsa_ms.get(key.key_size) if board else None
         costs = f"up to {ms / 1000} s on {board.name}" if board and ms else "a board seconds"
@@ -135,35 +148,35 @@ def _memory(folder: Path, board: boards.Board) -> Iterator[Finding]:
         )
 
 
-def _dates(chain: list[x509.Certificate]) -> Iterator[Finding]:
+def _dates(certs: list[x509.Certificate]) -> Iterator[Finding]:
     now = datetime.datetime.now(datetime.UTC)
-    for cert in chain:
-        name = cert.subject.rfc4514_string()
-        if cert.not_valid_before_utc > now:
-            yield Finding(True, f"{name} becomes valid on {cert.not_valid_before_utc:%F %R} UTC")
-        elif cert.not_valid_after_utc < now:
-            yield Finding(True, f"{name} expired on {cert.not_valid_after_utc:%F}: renew it")
+    for cert in certs:
+        if problem := rules.date_problem(cert, now):
+            yield Finding(True, problem)
         elif cert.not_valid_after_utc < now + EXPIRES_SOON:
+            name = cert.subject.rfc4514_string()
             yield Finding(False, f"{name} expires on {cert.not_valid_after_utc:%F}: renew it soon")
 
 
-def _issuers(chain: list[x509.Certificate], enrolled: Path | None) -> Iterator[Finding]:
-    for cert, issuer in zip(chain, chain[1:], strict=False):
-        if not signed_by(cert, issuer):
-            yield Finding(
-                True,
-                f"{cert.subject.rfc4514_string()} is not signed by"
-                f" {issuer.subject.rfc4514_string()}, which follows it in cert.der: put the"
-                " issuers in their order, the leaf's first",
-            )
-    if enrolled:
-        accepted = load_certs(enrolled)
-        if not any(cert in accepted for cert in chain):
-            yield Finding(
-                True,
-                f"cert.der has no certificate of {enrolled}: DPS refuses that with 401002; put"
-                " every issuer up to the enrolled one into cert.der",
-            )
+def _enrolled(chain: list[x509.Certificate], enrolled: Path) -> Iterator[Finding]:
+    """Does the chain reach the enrolled certificate?"""
+    wanted = rules.lowest(load_certs(enrolled))
+    if wanted in chain:
+        if chain.index(wanted) and (problem := rules.ca_problem(wanted)):
+            yield Finding(True, problem)
+        return
+    if any(signed_by(cert, wanted) for cert in chain):
+        advice = (
+            f"add it with 'microdps certs convert full-chain.pem --key key.pem --issuer {enrolled}"
+            " --out FOLDER', or make the certificate with 'microdps certs chain --with-root'; then"
+            " 'microdps config --identity FOLDER'"
+        )
+    else:
+        advice = "enroll the device's own certificate or one of its issuers"
+    yield Finding(
+        True,
+        f"cert.der has no certificate of {enrolled}: DPS refuses that with 401002; {advice}",
+    )
 
 
 def _roots(roots: list[x509.Certificate], host: str | None) -> Iterator[Finding]:
@@ -174,7 +187,20 @@ def _roots(roots: list[x509.Certificate], host: str | None) -> Iterator[Finding]
             f"roots.der lacks a root of {host} and its hubs: write it with 'microdps config"
             " --roots azure'",
         )
-    now = datetime.datetime.now(datetime.UTC)
     for root in roots:
-        if root.not_valid_after_utc < now:
-            yield Finding(True, f"the root {root.subject.rfc4514_string()} has expired")
+        if problem := rules.date_problem(root):
+            yield Finding(True, f"roots.der: {problem.removesuffix(': renew it')}")
+
+
+def _tls(
+    identity: Identity, chain: list[x509.Certificate], roots: list[x509.Certificate]
+) -> Iterator[Finding]:
+    """Try the identity with the TLS that a board has."""
+    parts = identity.part("key"), list(identity.certs("cert")), list(identity.certs("roots"))
+    try:
+        refused = mbedtls.refusals(*parts)
+    except ToolError as error:
+        text = f"this was not tried with a board's TLS, which refuses some certificates: {error}"
+        yield Finding(False, text)
+        return
+    yield from (Finding(True, text) for text in mbedtls.texts(refused, chain, roots))

@@ -19,9 +19,27 @@ from microdps.program import config as device_config
 from .. import ToolError
 from ..certs.slots import SLOTS, slot_folder
 from ..files import write_files
-from .roots import load_roots
+from ..text_files import decode
+from .defaults import WIFI_PASSWORD_VARIABLE
+from .roots import AZURE_HOST, load_roots
 
-WIFI_PASSWORD_VARIABLE = "MICRODPS_WIFI_PASSWORD"  # noqa: S105  the name, not the value
+# A file beside config.json: the certificate folders from which the keys were copied, so that
+# `flash --delete-keys` finds all copies.
+SOURCES = "made-from.txt"
+
+
+def read_config(folder: Path) -> dict:
+    """config.json as it lies there, unchecked; empty if there is none. Raises ToolError."""
+    path = folder / "config.json"
+    if not path.exists():
+        return {}
+    try:
+        before = json.loads(decode(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise ToolError(f"{path} is not JSON: correct it, or delete it") from error
+    if not isinstance(before, dict):
+        raise ToolError(f"{path} is not a JSON object: correct it, or delete it")
+    return before
 
 
 def write_config(folder: Path, changes: dict) -> dict:
@@ -31,18 +49,30 @@ def write_config(folder: Path, changes: dict) -> dict:
     result is not valid.
     """
     path = folder / "config.json"
-    before = {}
-    if path.exists():
-        try:
-            before = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise ToolError(f"{path} is not JSON: correct it, or delete it") from error
-        if not isinstance(before, dict):
-            raise ToolError(f"{path} is not a JSON object: correct it, or delete it")
-    after = {**before, **changes}
+    after = {**read_config(folder), **changes}
     checked = device_config.check(after, str(path))
-    write_files(folder, {path.name: (json.dumps(after, indent=2) + "\n").encode()}, force=True)
+    write_files(folder, {path.name: encode_config(after)}, force=True)
     return checked
+
+
+def encode_config(settings: dict) -> bytes:
+    """The content of config.json."""
+    return (json.dumps(settings, indent=2) + "\n").encode()
+
+
+def kept_settings(folder: Path, changes: dict) -> str:
+    """The settings of config.json that changes leave as they are, in words; "" if none are."""
+    kept = {key: value for key, value in read_config(folder).items() if key not in changes}
+    if isinstance(kept.get("wifi"), dict):  # the password stays secret
+        kept["wifi"] = kept["wifi"].get("ssid")
+    return ", ".join(f"{key} {value}" for key, value in kept.items())
+
+
+def azure_host(folder: Path) -> dict:
+    """DPS's own host as a change, unless config.json has a host of Azure's already."""
+    default = device_config.KEYS["host"][1]
+    host = str(read_config(folder).get("host", default))
+    return {} if host.lower().endswith(AZURE_HOST) else {"host": default}
 
 
 def write_identity(
@@ -61,7 +91,11 @@ def write_identity(
             try:
                 files[name] = (certs / name).read_bytes()
             except OSError as error:
-                raise ToolError(f"cannot read {certs / name}: {error.strerror}") from error
+                raise ToolError(
+                    f"cannot read {certs / name} ({error.strerror}): name the folder with key.der"
+                    " and cert.der, which 'microdps certs' makes, or 'microdps certs convert' from"
+                    " your own files"
+                ) from error
     if roots_source:
         files["roots.der"] = load_roots(roots_source)
     target = slot_folder(folder, slot)
@@ -71,6 +105,26 @@ def write_identity(
             if path.exists():
                 files["roots.der"] = path.read_bytes()
     write_files(target, files, force=True)
+    if certs:
+        write_files(folder, {SOURCES: source_lines(folder, certs)}, force=True)
+
+
+def source_lines(folder: Path, certs: Path) -> bytes:
+    """The content of SOURCES, with one more certificate folder, as a relative path."""
+    try:
+        line = os.path.relpath(certs, folder)
+    except ValueError:  # on another drive of Windows
+        line = str(certs.resolve())
+    path = folder / SOURCES
+    before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return "".join(f"{one}\n" for one in dict.fromkeys([*before, line])).encode()
+
+
+def sources(folder: Path) -> list[Path]:
+    """The certificate folders from which a device's folder has its keys."""
+    path = folder / SOURCES
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [folder / line for line in lines]
 
 
 def check_identity(folder: Path, slot: str) -> x509.Certificate:
@@ -92,8 +146,13 @@ def _parse(certs: list, name: str) -> list[x509.Certificate]:
         raise IdentityError("unreadable", name) from error
 
 
-def wifi_password() -> str:
-    """The Wi-Fi password, from the environment or typed at a terminal. Raises ToolError."""
+def wifi_password(is_open: bool = False) -> str:
+    """The Wi-Fi password, from the environment or typed at a terminal. Raises ToolError.
+
+    is_open  the network has none
+    """
+    if is_open:
+        return ""
     value = os.environ.get(WIFI_PASSWORD_VARIABLE)
     if value is not None:
         return value
@@ -101,5 +160,6 @@ def wifi_password() -> str:
         with contextlib.suppress(EOFError):
             return getpass.getpass("Wi-Fi password: ")
     raise ToolError(
-        f"there is no Wi-Fi password: set {WIFI_PASSWORD_VARIABLE}, or type it at a terminal"
+        f"there is no Wi-Fi password: set {WIFI_PASSWORD_VARIABLE}, type it at a terminal, or give"
+        " --wifi-open for an open network"
     )

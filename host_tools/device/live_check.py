@@ -9,7 +9,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from microdps.protocol.url import split_host
 
 from .. import ToolError
 from ..certs.slots import slot_folder
+from .live_report import Report
 
 TIMEOUT_S = 20
 
@@ -43,35 +44,69 @@ class Probe:
 
     asks         when it asked for the certificate: IN_HANDSHAKE, LATE or NEVER
     status_line  the first line of its answer
+    headers      the other lines of its answer's head
+    tls          version and cipher, and the issuers of the server's certificates
+    times_ms     until it was connected, the handshake was done, the answer came
     """
 
     asks: str
     status_line: str
+    headers: list[str] = field(default_factory=list)
+    tls: dict[str, Any] = field(default_factory=dict)
+    times_ms: dict[str, int] = field(default_factory=dict)
 
 
-def live_check(folder: Path, slot: str, report: Callable[[str], None]) -> str:
+def live_check(
+    folder: Path, slot: str, report: Callable[[str], None], seen: Report | None = None
+) -> str:
     """Check the way to DPS and the hub → "https" or "mqtt": the transport that a board will use.
 
     report  a function that takes a line for each step
+    seen    notes all that was seen, for a file
 
     Raises ToolError, and the errors of the device package.
     """
-    settings = config.load(str(folder / "config.json"))
+    seen = seen or Report()
+    settings = config.load(str(folder / "config.json"), lambda text: None)
+    for name in ("registration_id", "id_scope", "host"):
+        seen.hide(name, settings[name])
     identity = Identity.from_files(str(slot_folder(folder, slot)))
-    _check_dps(settings["host"], identity, report)
-    assignment = _register(settings, identity, report)
+    chain = list(identity.certs("cert"))
+    seen.add("identity", chain_bytes=[len(cert) for cert in chain])
+    try:
+        return _check(settings, identity, report, seen)
+    except (ToolError, Error) as error:
+        seen.add("failed", error=str(error))
+        raise
+
+
+def _check(settings: dict, identity: Identity, report: Callable[[str], None], seen: Report) -> str:
+    _check_dps(settings["host"], identity, report, seen)
+    assignment = _register(settings, identity, report, seen)
+    seen.hide("hub", assignment.hub)
+    seen.hide("device_id", assignment.device_id)
     found = probe(assignment.hub, hub.path(assignment.device_id), identity)
+    seen.add("hub over HTTPS", **asdict(found))
     report(
         f"hub {assignment.hub}, HTTPS: asks for the certificate {found.asks}; {found.status_line}"
     )
     port = split_host(mqtt.address(assignment.hub))[1]
+    begin = time.monotonic()
     refusal = _connect_by_mqtt(identity, assignment)
+    seen.add("hub over MQTT", port=port, error=refusal, took_ms=_ms_since(begin))
     report(f"hub {assignment.hub}, MQTT on port {port}: {refusal or 'accepts the device'}")
-    return _transport(settings["transport"], found, refusal)
+    transport = _transport(settings["transport"], found, refusal)
+    seen.add("result", transport=transport)
+    return transport
 
 
-def _check_dps(host: str, identity: Identity, report: Callable[[str], None]) -> None:
+def _ms_since(begin: float) -> int:
+    return round((time.monotonic() - begin) * 1000)
+
+
+def _check_dps(host: str, identity: Identity, report: Callable[[str], None], seen: Report) -> None:
     found = probe(host, "/", identity)
+    seen.add("DPS over HTTPS", **asdict(found))
     report(f"DPS {host}: asks for the certificate {found.asks}")
     if found.asks != IN_HANDSHAKE:
         raise ToolError(
@@ -79,14 +114,28 @@ def _check_dps(host: str, identity: Identity, report: Callable[[str], None]) -> 
         )
 
 
-def _register(settings: dict, identity: Identity, report: Callable[[str], None]):
+def _register(settings: dict, identity: Identity, report: Callable[[str], None], seen: Report):
     """Register with DPS → the assignment."""
+    begin = time.monotonic()
     report(f"registering {settings['registration_id']} with DPS: this is one registration")
-    device = Device(identity, settings["id_scope"], settings["registration_id"], settings["host"])
+    lines: list[str] = []
+
+    def log(text: str, *values) -> None:
+        lines.append(text % values if values else text)
+
+    ids = (settings["id_scope"], settings["registration_id"], settings["host"])
+    device = Device(identity, *ids, log=log)
     try:
         assignment = device.provision()
     finally:
         device.close()
+        seen.add("requests", lines=lines)
+    seen.add(
+        "registration",
+        status=assignment.status,
+        substatus=assignment.substatus,
+        took_ms=_ms_since(begin),
+    )
     report(f"assigned to {assignment.hub} as {assignment.device_id}")
     return assignment
 
@@ -134,25 +183,40 @@ def probe(host: str, path: str, identity: Identity) -> Probe:
 
     context = _context(identity)
     context.set_info_callback(watch)
-    deadline = time.monotonic() + TIMEOUT_S
+    begin = time.monotonic()
+    deadline = begin + TIMEOUT_S
+    times = {}
     try:
         with socket.create_connection((name, port), TIMEOUT_S) as raw:
             raw.setblocking(False)
+            times["connected"] = _ms_since(begin)
             connection = SSL.Connection(context, raw)
             connection.set_tlsext_host_name(name.encode())
             connection.set_connect_state()
             _wait_for(connection.do_handshake, raw, deadline)
             handshake_done = True
+            times["handshake"] = _ms_since(begin)
             head = _get(connection, host, path, raw, deadline)
+            times["answer"], tls = _ms_since(begin), _tls_parameters(connection)
     except (OSError, SSL.Error) as error:
         raise ToolError(
             f"{host}: no TLS connection ({error}): check the host, the port, the network, and the"
             " roots in the device's folder"
         ) from error
-    status_line = head.split(b"\r\n")[0].decode("latin-1") or "closed without an answer"
-    if not requests:
-        return Probe(NEVER, status_line)
-    return Probe(LATE if all(requests) else IN_HANDSHAKE, status_line)
+    lines = head.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+    asks = NEVER
+    if requests:
+        asks = LATE if all(requests) else IN_HANDSHAKE
+    return Probe(asks, lines[0] or "closed without an answer", lines[1:], tls, times)
+
+
+def _tls_parameters(connection: SSL.Connection) -> dict[str, Any]:
+    chain = connection.get_peer_cert_chain() or []
+    return {
+        "version": connection.get_protocol_version_name(),
+        "cipher": connection.get_cipher_name(),
+        "issuers": [cert.to_cryptography().issuer.rfc4514_string() for cert in chain],
+    }
 
 
 def _get(connection, host: str, path: str, raw: socket.socket, deadline: float) -> bytes:

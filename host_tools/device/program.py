@@ -87,9 +87,15 @@ def manifest(digests: dict[str, str]) -> bytes:
     return "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode()
 
 
-def install_program(folder: Path, sources: bool = False) -> None:
+def app_differs(folder: Path) -> bool:
+    """Is app.py in a device's folder another one than firmware/app.py?"""
+    return (folder / APP).read_bytes() != (FIRMWARE / APP).read_bytes()
+
+
+def install_program(folder: Path, sources: bool = False, app: bool = False) -> None:
     """Copy the program into a device's folder, and app.py if it is missing. Raises ToolError.
 
+    app      replace an existing app.py
     sources  .py files, for CPython; MicroPython gets .mpy files, which take less of its heap
     """
     package = folder / "microdps"
@@ -106,7 +112,7 @@ def install_program(folder: Path, sources: bool = False) -> None:
             for name, content in compile_program().items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
-        if not (folder / APP).exists():
+        if app or not (folder / APP).exists():
             shutil.copyfile(FIRMWARE / APP, folder / APP)
     except OSError as error:
         raise ToolError(f"cannot copy the program into {folder}: {error}") from error

@@ -1,5 +1,6 @@
 """The trusted roots of a device: Azure's, or those of a file."""
 
+import functools
 import hashlib
 import re
 import ssl
@@ -10,6 +11,9 @@ import certifi
 from .. import ToolError
 from ..certs.encoding import der
 from ..certs.reading import load_certs
+
+# How the name of every DPS host of Azure's ends.
+AZURE_HOST = ".azure-devices-provisioning.net"
 
 # SHA-256 thumbprints of the roots of Azure's server certificates: DigiCert Global Root G2 and
 # Microsoft RSA Root Certificate Authority 2017 (Azure documentation, "TLS support in DPS").
@@ -25,8 +29,11 @@ def load_roots(source: str) -> bytes:
 
     Raises ToolError.
     """
-    if source != "azure":
-        return der(*load_certs(Path(source)))
+    return _azure_roots() if source == "azure" else der(*load_certs(Path(source)))
+
+
+@functools.cache
+def _azure_roots() -> bytes:
     # certifi's file is not parsed as certificates: some of them cause warnings.
     found = {
         hashlib.sha256(cert).hexdigest(): cert

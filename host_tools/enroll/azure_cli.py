@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from .enrollment import KINDS, REPROVISION
+from .policies import KINDS, REPROVISION
 
 # Path of the service API → the noun of `az iot dps`.
 NOUNS = {"enrollments": "enrollment", "enrollmentGroups": "enrollment-group"}

@@ -21,6 +21,7 @@ from ..certs.making import CertAndKey
 from ..certs.reading import load_certs
 from . import connection_string
 from .service_api import ADVICE, QUOTE_LIMIT
+from .trust import trusted_file
 
 # In the host name of every DPS instance of Azure's. Such a host never gets the key as a token.
 AZURE_HOST = ".azure-devices-provisioning."
@@ -213,7 +214,7 @@ def open_instance(
     """
     from azure.mgmt.iothubprovisioningservices import IotDpsClient
 
-    options: dict = {"connection_verify": str(ca) if ca else True, "retry_total": RETRIES}
+    options: dict = {"connection_verify": trusted_file(ca), "retry_total": RETRIES}
     credential: Any
     if connection_string_file:
         host, credential = _simulator(connection_string_file)

@@ -10,24 +10,13 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from .. import ToolError
+from ..certs import rules
 from ..certs.encoding import pem
 from ..certs.reading import load_certs
 from ..certs.registration_id import check_registration_id
+from .policies import KINDS, REPROVISION
 from .service_api import ServiceApi
-
-# Path of the service API → the key of an enrollment's ID, and the key of its certificates.
-KINDS = {
-    "enrollments": ("registrationId", "clientCertificates"),
-    "enrollmentGroups": ("enrollmentGroupId", "signingCertificates"),
-}
-ALLOCATIONS = ("hashed", "geoLatency", "static")
-
-# What DPS does with a device that registers again and gets another hub.
-REPROVISION = {
-    "migrate": {"updateHubAssignment": True, "migrateDeviceData": True},
-    "reset": {"updateHubAssignment": True, "migrateDeviceData": False},
-    "never": {"updateHubAssignment": False, "migrateDeviceData": False},
-}
 
 # Keys that DPS adds to an enrollment. It accepts them from nobody.
 ADDED_BY_DPS = ("etag", "createdDateTimeUtc", "lastUpdatedDateTimeUtc", "registrationState")
@@ -96,10 +85,12 @@ def enrollment_record(
     hubs         host names of the linked hubs that DPS may choose; none: all of them
     reprovision  one of REPROVISION
 
-    Raises ToolError if a certificate cannot be read, or the ID is invalid.
+    Raises ToolError if a certificate cannot be read, or DPS would refuse its devices; or if an ID
+    is invalid.
     """
+    _check_request(path, name, [file for file in (cert, secondary) if file], device_id)
     record = {
-        KINDS[path][0]: check_registration_id(name),
+        KINDS[path][0]: name,
         "attestation": attestation(path, cert, secondary, ca_name),
         "provisioningStatus": "disabled" if disabled else "enabled",
     }
@@ -112,15 +103,33 @@ def enrollment_record(
     return record | {key: value for key, value in optional.items() if value}
 
 
+def enrolled_cert(file: Path) -> x509.Certificate:
+    """The certificate of a file that is enrolled: the lowest one of a chain. Raises ToolError."""
+    return rules.lowest(load_certs(file))
+
+
+def _check_request(path: str, name: str, files: list[Path], device_id: str | None) -> None:
+    """Raises ToolError if DPS or the hub would refuse the devices of an enrollment."""
+    check_registration_id(name)
+    problems = [rules.device_id_problem(device_id)] if device_id else []
+    for cert in map(enrolled_cert, files):
+        if path == "enrollments":
+            problems += [rules.name_problem(cert, name), rules.leaf_problem(cert)]
+        else:
+            problems.append(rules.ca_problem(cert))
+    for problem in filter(None, problems):
+        raise ToolError(problem)
+
+
 def attestation(
     path: str, cert: Path | None, secondary: Path | None = None, ca_name: str | None = None
 ) -> dict:
     """The attestation of an enrollment. Raises ToolError if a certificate cannot be read."""
     if ca_name:
         return {"type": "x509", "x509": {"caReferences": {"primary": ca_name}}}
-    certs = {"primary": {"certificate": pem(load_certs(cert or Path())[0]).decode()}}
+    certs = {"primary": {"certificate": pem(enrolled_cert(cert or Path())).decode()}}
     if secondary:
-        certs["secondary"] = {"certificate": pem(load_certs(secondary)[0]).decode()}
+        certs["secondary"] = {"certificate": pem(enrolled_cert(secondary)).decode()}
     return {"type": "x509", "x509": {KINDS[path][1]: certs}}
 
 

@@ -11,6 +11,7 @@ import requests
 
 from .. import ToolError
 from . import connection_string, sas
+from .trust import trusted_file
 
 API_VERSION = "2021-10-01"
 TIMEOUT_S = 30
@@ -38,7 +39,7 @@ class ServiceApi:
     def __init__(self, connection: str, ca: Path | None = None):
         parts = connection_string.parse(connection)
         self._host, self._key_name, self._key = (parts[key] for key in connection_string.KEYS)
-        self._ca = ca
+        self._verify = trusted_file(ca)
 
     def put(self, path: str, name: str, record: dict, etag: str | None = "*") -> dict:
         """Create or replace an enrollment → the enrollment, as DPS keeps it.
@@ -94,7 +95,7 @@ class ServiceApi:
                 json=body,
                 headers={"Authorization": token, **(headers or {})},
                 timeout=TIMEOUT_S,
-                verify=str(self._ca) if self._ca else True,
+                verify=self._verify,
             )
         except (requests.RequestException, OSError) as error:
             raise ToolError(

@@ -6,15 +6,15 @@ others could read it. An enrollment that already is as requested is left alone.
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import ToolError
-from ..certs.keys import PASSPHRASE_VARIABLE, PrivateKey, load_key, read_passphrase
-from ..certs.reading import load_cert_and_key
-from . import connection_string
-from .azure_cli import ca_commands, create_command, delete_command
-from .ca_certificates import open_instance
-from .enrollment import ALLOCATIONS, KINDS, REPROVISION, enrollment_record, ensure
-from .service_api import ServiceApi
+from ..certs.defaults import PASSPHRASE_VARIABLE
+from .policies import ALLOCATIONS, KINDS, REPROVISION, VARIABLE
+
+if TYPE_CHECKING:
+    from ..certs.keys import PrivateKey
+    from .service_api import ServiceApi
 
 # Kind on the command line → path of the service API.
 PATHS = {"individual": "enrollments", "group": "enrollmentGroups"}
@@ -164,7 +164,7 @@ def _add_dry_run(kind) -> None:
     )
 
 
-def _add_service(kind, text: str = f"instead of ${connection_string.VARIABLE}") -> None:
+def _add_service(kind, text: str = f"instead of ${VARIABLE}") -> None:
     """The arguments that say which DPS it is."""
     kind.add_argument("--connection-string-file", type=Path, metavar="FILE", help=text)
     kind.add_argument(
@@ -172,11 +172,20 @@ def _add_service(kind, text: str = f"instead of ${connection_string.VARIABLE}") 
     )
 
 
-def _service(args: argparse.Namespace) -> ServiceApi:
+# What a verb needs is imported when it runs: so the help appears at once.
+
+
+def _service(args: argparse.Namespace) -> "ServiceApi":
+    from . import connection_string
+    from .service_api import ServiceApi
+
     return ServiceApi(connection_string.read(args.connection_string_file), args.ca)
 
 
 def _enroll(args: argparse.Namespace) -> None:
+    from .azure_cli import create_command
+    from .enrollment import enrollment_record, ensure
+
     path = PATHS[args.kind]
     wanted = enrollment_record(
         path,
@@ -205,6 +214,8 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _delete(args: argparse.Namespace) -> None:
+    from .azure_cli import delete_command
+
     path = PATHS[args.kind]
     if args.dry_run:
         print(delete_command(path, args.id))
@@ -219,6 +230,9 @@ def _delete(args: argparse.Namespace) -> None:
 
 
 def _ca(args: argparse.Namespace) -> None:
+    from .azure_cli import ca_commands
+    from .ca_certificates import open_instance
+
     if not args.list and not args.name:
         raise ToolError("the CA certificate has no name: name it, or give --list")
     if args.prove != bool(args.key):
@@ -244,8 +258,11 @@ def _ca(args: argparse.Namespace) -> None:
                 print(instance.prove(args.name, key))
 
 
-def _ca_key(args: argparse.Namespace) -> PrivateKey:
+def _ca_key(args: argparse.Namespace) -> "PrivateKey":
     """The CA's key. Raises ToolError if --cert is given, and is not its certificate."""
+    from ..certs.keys import load_key, read_passphrase
+    from ..certs.reading import load_cert_and_key
+
     passphrase = read_passphrase(args.passphrase_file)
     if args.cert:
         return load_cert_and_key(args.cert, args.key, passphrase).key

@@ -16,7 +16,8 @@ def simulate(settings: Settings) -> None:
 
     _raise_file_limit()
     running = start(settings, _print_line)
-    _print_line(f"service API: {running.connection_string}")
+    file = settings.state / "connection-string.key.txt"
+    _print_line(f"service API: its connection string is in {file}")
     hubs = " ".join(f"hub=https://{hub}" for hub in running.hubs)
     ready = (
         f"ready dps=https://{running.dps} {hubs} page={running.page}"

@@ -216,5 +216,6 @@ _libc = ctypes.CDLL(None)
 
 def _prepare() -> None:
     """Runs in the new process: it dies with this program, and ignores SIGINT until it starts."""
+    os.umask(0o077)  # it writes non-volatile storage, with keys in it
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -18,9 +18,11 @@ def make_flash(path: Path, size: int) -> None:
     """Make a flash file with an empty littlefs, or check the one that exists. Raises ToolError."""
     if not path.exists():
         empty = LittleFS(block_size=BLOCK, block_count=size // BLOCK)
-        write_files(path.parent, {path.name: bytes(empty.context.buffer)})
+        content = bytes(empty.context.buffer)
+        write_files(path.parent, {path.name: content}, secret=True)
         return
     try:
+        path.chmod(0o600)  # it will hold the board's key
         with open(path, "rb") as file:
             blocks = [file.read(BLOCK), file.read(BLOCK)]
     except OSError as error:

@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 
 from .. import ToolError, interpreter
-from .flash_file import BLOCK
-from .virtual_board import run_virtual_board
 
+BLOCK = 4096  # of its littlefs
 SIZE = "2M"
 HEAP = "192k"
 UNITS = {"k": 1024, "M": 1024 * 1024}
@@ -63,5 +62,7 @@ def _virtual_board(args: argparse.Namespace) -> None:
         raise ToolError(
             "the virtual board runs on Linux only, which reports when nobody has its port open"
         )
+    from .virtual_board import run_virtual_board
+
     interpreter.micropython()
     run_virtual_board(args.flash, args.size, args.heap, args.listen, args.link)

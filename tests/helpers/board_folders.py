@@ -46,7 +46,7 @@ class BoardFolder:
             host=simulator.dps,
             interval_s=0.05,
             messages=3,
-            wifi={"ssid": "home", "password": "x"},
+            wifi={"ssid": "home", "password": "12345678"},
         )
         install_program(folder)
 

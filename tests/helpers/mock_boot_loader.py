@@ -9,8 +9,16 @@ import sys
 import threading
 from pathlib import Path
 
+from microdps_tools.board import image
+
+NVS_AT, NVS_SIZE = 0x9000, 0x6000
 START_S = 30
 TIMEOUT_S = 120
+
+
+def nvs_of(folder: Path) -> bytes:
+    """The NVS image of a device's folder."""
+    return image.nvs_image(image.device_blobs(folder), NVS_SIZE)
 
 
 def write_firmware(path: Path, chip: str = "esp32", size: int = 150_000) -> Path:

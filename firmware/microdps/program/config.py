@@ -3,7 +3,8 @@
 id_scope         of the DPS instance, "0ne…"
 registration_id  the common name of the device's certificate
 host             of DPS; default below
-wifi             {"ssid": …, "password": …}; without it no Wi-Fi is joined
+wifi             {"ssid": …, "password": …}; without it no Wi-Fi is joined. The password is "" for
+                 an open network, or 8 to 63 printable ASCII characters, or 64 hex digits
 interval_s       seconds between two messages; default 60
 messages         number of messages after which the program ends; 0, the default: never
 transport        how messages go to the hub: "https"; "mqtt"; "auto", the default: HTTPS, and MQTT
@@ -47,9 +48,11 @@ class ConfigError(Error):
     """A key of config.json is missing or wrong. Nothing was changed or sent."""
 
 
-def load(path: str = "config.json") -> dict:
+def load(path: str = "config.json", log=None) -> dict:
     """Read and check the configuration, of the file, else the blob "config" of the ESP32's
     non-volatile storage → dict with all of KEYS.
+
+    log  takes a line for each unknown key, which is ignored then; None: it is refused
 
     Raises ConfigError, which names the key, or the file if there is neither.
     """
@@ -61,7 +64,7 @@ def load(path: str = "config.json") -> dict:
             path, given = _load_nvs(path)
     except ValueError:  # a UnicodeError is one
         raise ConfigError("json", path)
-    return check(given, path)
+    return check(given, path, log)
 
 
 def _load_nvs(path: str):
@@ -78,13 +81,13 @@ def _load_nvs(path: str):
         raise ConfigError("json", NVS)
 
 
-def check(given: dict, path: str = "config.json") -> dict:
-    """Check a configuration → a dict with all of KEYS, defaults filled in. Raises ConfigError."""
+def check(given: dict, path: str = "config.json", log=None) -> dict:
+    """Check a configuration → a dict with all of KEYS, defaults filled in. Raises ConfigError.
+
+    log  as for load()
+    """
     if not isinstance(given, dict):
         raise ConfigError("json", path)
-    for key in given:
-        if key not in KEYS:
-            raise ConfigError("unknown-key", "%s: %s" % (path, key))
     config = {}
     for key, (types, default) in KEYS.items():
         value = given.get(key, default)
@@ -96,6 +99,14 @@ def check(given: dict, path: str = "config.json") -> dict:
         if not _valid(key, value):
             raise ConfigError("value", "%s: %s" % (path, key))
         config[key] = value
+    if not config["interval_s"] and not config["messages"]:  # for ever, without a pause
+        raise ConfigError("value", "%s: interval_s" % path)
+    for key in given:
+        if key not in KEYS:
+            error = ConfigError("unknown-key", "%s: %s" % (path, key))
+            if not log:
+                raise error
+            log("ignored: %s" % error)
     return config
 
 
@@ -111,9 +122,7 @@ def _valid(key: str, value) -> bool:
             return False
         return key == "host" or ":" not in value
     if key == "wifi":
-        return not value or (
-            set(value) == {"ssid", "password"} and all(isinstance(v, str) for v in value.values())
-        )
+        return not value or _valid_wifi(value)
     if key == "log":
         return value in LOGS
     if key == "transport":
@@ -122,7 +131,23 @@ def _valid(key: str, value) -> bool:
         return value == 0 or 60 <= value <= 3600  # a request may take 30 s
     if key == "led":
         return -1 <= value <= 100
-    return key not in ("interval_s", "messages") or 0 <= value < 2**30
+    return 0 <= value < 2**30
+
+
+def _valid_wifi(wifi: dict) -> bool:
+    """An SSID of 1 to 32 bytes, and a password as WPA2 has it (IEEE 802.11, annex J.4)."""
+    if set(wifi) != {"ssid", "password"}:
+        return False
+    for value in wifi.values():
+        if not isinstance(value, str):
+            return False
+    password = wifi["password"]
+    if not 1 <= len(wifi["ssid"].encode()) <= 32:
+        return False
+    if len(password) == 64:
+        return not password.lower().encode().strip(b"0123456789abcdef")
+    printable = all(" " <= char <= "~" for char in password)
+    return not password or (8 <= len(password) <= 63 and printable)
 
 
 def valid_registration_id(text: str) -> bool:

@@ -45,7 +45,7 @@ def start(board) -> Cycle:
     from microdps.program import config
     from microdps.rollover import place
 
-    settings = config.load(place() + "config.json")
+    settings = config.load(place() + "config.json", print)
     del config, place
     if not PRESENT or not settings["wifi"]:
         why = "config.json names none" if PRESENT else "this machine has no network module"

@@ -1,4 +1,4 @@
-"""Fake network: Wi-Fi with one access point. With the password "wrong" it never joins."""
+"""Fake network: Wi-Fi with one access point. With the password "wrong password" it never joins."""
 
 STA_IF = 0
 
@@ -25,7 +25,7 @@ class WLAN:
     def connect(self, ssid=None, key=None):
         if not self._state["active"]:
             raise OSError(-1, "Wifi Not Started")
-        self._state["polls"] = -1 if key == "wrong" else 3
+        self._state["polls"] = -1 if key == "wrong password" else 3
 
     def isconnected(self):
         if self._state["polls"]:

@@ -94,7 +94,9 @@ def test_app_and_configuration_are_sent_on_request_only(board, command, tmp_path
     assert command("deploy", board.port).code == 0
     assert "def read" in board.mpremote("resume", "cat", ":app.py")
     board.mpremote("resume", "exec", "with open('app.py', 'w') as f: f.write('mine')")
-    assert "slot b" in command("deploy", board.port, "--config", folder).out
+    shown = command("deploy", board.port, "--config", folder).out
+    assert "slot b" in shown
+    assert "note: app.py on the board differs from firmware/app.py: --app replaces it" in shown
     assert board.mpremote("resume", "cat", ":program/b/config.json") == '{"log": "info"}'
     assert board.mpremote("resume", "cat", ":program/b/identity/a/roots.der") == "roots"
     assert board.mpremote("resume", "cat", ":app.py") == "mine"

@@ -1,7 +1,6 @@
 """microdps flash: the real esptool, and a mock of the chip's boot loader."""
 
 import fcntl
-import json
 import os
 import re
 import subprocess
@@ -10,55 +9,13 @@ import tty
 
 import pytest
 
-from helpers.mock_boot_loader import Mock
-from helpers.virtual_boards import VirtualBoard, configure
+from helpers.mock_boot_loader import NVS_AT, NVS_SIZE, nvs_of
+from helpers.virtual_boards import VirtualBoard
 from microdps_tools.board import image
 from microdps_tools.board.boot_loader import BootLoader
 from microdps_tools.boards import MEGABYTE as MB
 
 PROGRAM_AT = 0x200000
-NVS_AT, NVS_SIZE = 0x9000, 0x6000
-
-
-@pytest.fixture
-def mock(tmp_path):
-    """A function that makes mock boards."""
-    made = []
-
-    def make(chip="esp32"):
-        made.append(Mock(tmp_path / f"mock-{len(made)}", chip))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.stop()
-
-
-@pytest.fixture
-def devices(simulator, tmp_path):
-    """A folder with three devices' folders."""
-    for number in range(3):
-        name = f"flash-{number}"
-        configure(tmp_path / "devices" / name, simulator, name, interval_s=0.5)
-    return tmp_path / "devices"
-
-
-@pytest.fixture
-def run(command, tmp_path):
-    """Run `microdps flash` with the test's own record → Done."""
-
-    def call(*arguments, board="ESP32_GENERIC"):
-        record = tmp_path / "flashed.jsonl"
-        return command("flash", *arguments, "--board", board, "--record", record)
-
-    call.record = lambda: [
-        json.loads(line) for line in (tmp_path / "flashed.jsonl").read_text().splitlines()
-    ]
-    return call
-
-
-def nvs_of(folder) -> bytes:
-    return image.nvs_image(image.device_blobs(folder), NVS_SIZE)
 
 
 def test_program_and_identity_are_flashed_read_back_and_booted(

@@ -178,3 +178,31 @@ def test_boards_have_room_for_the_program(files):
         board = boards.load(name)
         for size in board.sizes:
             image.littlefs_image(files, board.filesystem_size(size), BLOCK)
+
+
+def test_images_of_many_devices(simulator, command, tmp_path):
+    """Each is the same as that of the device alone, and for its owner's eyes only."""
+    names = ("image-a", "image-b")
+    for name in names:
+        configure(tmp_path / "devices" / name, simulator, name)
+    given = ("--board", "ESP32_GENERIC", "--out")
+    done = command("image", "devices", tmp_path / "devices", *given, tmp_path / "images")
+    assert done.out == f"{tmp_path / 'images'}: 2 images of 24576 bytes\n"
+    for name in names:
+        alone = tmp_path / f"{name}.bin"
+        assert command("image", "device", tmp_path / "devices" / name, *given, alone).code == 0
+        both = tmp_path / "images" / f"{name}.bin"
+        assert both.read_bytes() == alone.read_bytes()
+        assert both.stat().st_mode & 0o777 == alone.stat().st_mode & 0o777 == 0o600
+    again = command("image", "devices", tmp_path / "devices", *given, tmp_path / "images")
+    assert "--force" in again.refusal
+
+
+@pytest.mark.parametrize("with_device", [False, True])
+def test_merged_image_is_secret_if_it_has_a_device(simulator, command, tmp_path, with_device):
+    write_firmware(tmp_path / "firmware.bin")
+    folder = [configure(tmp_path / "d", simulator, "image-merged")] if with_device else []
+    given = ("--board", "ESP32_GENERIC", "--firmware", tmp_path / "firmware.bin")
+    done = command("image", "merge", *folder, *given, "--out", tmp_path / "all.bin")
+    assert done.code == 0
+    assert (tmp_path / "all.bin").stat().st_mode & 0o777 == (0o600 if with_device else 0o644)

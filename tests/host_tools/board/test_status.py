@@ -159,7 +159,7 @@ def test_reset_forgets_the_assignment_and_the_errors(where, request, folder, cap
 def test_missing_port(capsys):
     assert main(["status", "/dev/no-such-port"]) == 1
     shown = capsys.readouterr().err
-    assert shown.startswith("microdps: /dev/no-such-port did not answer")
+    assert shown.startswith("microdps: cannot open /dev/no-such-port: there is no such port")
     assert "Traceback" not in shown
 
 

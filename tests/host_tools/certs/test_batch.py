@@ -82,12 +82,19 @@ def test_existing_device_in_another_case_is_not_signed_again(command, out, csv):
         ("registration_id\nok-1\nnot ok\n", "line 3: 'not ok' is not a registration ID"),
         ("registration_id,x\nok-1,\n,1\n", "line 3: '' is not a registration ID"),
         (f"registration_id\n{'x' * 65}\n", "line 2: 'xxx"),
+        ("registration_id\nroot.key.pem\n", "line 2: 'root.key.pem' is the name of a file of the"),
+        ("registration_id\nINTERMEDIATE.cert.pem\n", "is the name of a file of the CA"),
         ("registration_id\n../x\n", "line 2: '../x' is not a registration ID"),
         ("registration_id\na\nb\nA\n", "line 4: 'A' is already in line 2"),
         ("registration_id\na\na\n", "line 3: 'a' is already in line 2"),
         ('registration_id\n"a\n', "line 2: "),
         ("x,registration_id\nroof, north,a\n", "line 2: there are more fields than columns"),
-        (b"registration_id\n\xff\n", "is not UTF-8"),
+        (b"registration_id\n\xff\n", "line 2: '\xff' is not a registration ID"),
+        (b"PK\x03\x04 ...", "is an Excel workbook: save it as CSV"),
+        (b"registration_id\na\0b\n", "is not text: save it as CSV"),
+        ('registration_id\n"a" b\n', "line 2: a quote is not closed"),
+        ("sep=;\nname\na\n", "line 2: there is no column registration_id"),
+        ("sep=;\nregistration_id;x\na;1\na;2\n", "line 4: 'a' is already in line 3"),
     ],
 )
 def test_bad_csv_file_signs_nothing(command, out, csv, text, expected):
@@ -96,6 +103,34 @@ def test_bad_csv_file_signs_nothing(command, out, csv, text, expected):
     assert expected in refusal
     assert str(path) in refusal
     assert not out.exists()
+
+
+SHEETS = {
+    "semicolons": "registration_id;mac\r\ndevice-0;aa\r\ndevice-1;bb\r\n",
+    "tabs": "mac\tregistration_id\naa\tdevice-0\nbb\tdevice-1\n",
+    "sep": "sep=;\r\nregistration_id;mac\r\ndevice-0;a,a\r\ndevice-1;bb\r\n",
+    "sep in quotes": '"sep=|"\nregistration_id|x\ndevice-0|1\ndevice-1|2\n',
+    "quotes and blanks": '"registration_id" , x\n" device-0 ",1\ndevice-1\t,2\n',
+    "name in another form": "Registration ID;x\ndevice-0;1\ndevice-1;2\n",
+    "camel case": "registrationId,x\ndevice-0,1\ndevice-1,2\n",
+    "empty rows": "registration_id;x\n\ndevice-0;1\n;\ndevice-1;2\n;;;\n",
+    "old Macintosh": "registration_id,x\rdevice-0,1\rdevice-1,2\r",
+    "one column": "registration_id\ndevice-0\ndevice-1",
+}
+
+
+@pytest.mark.parametrize("encoded", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("sheet", SHEETS)
+def test_csv_file_of_a_spreadsheet(command, out, csv, sheet, encoded):
+    done = command("certs", "batch", csv(SHEETS[sheet].encode(encoded)), "--out", out)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"{out}: 2 certificates made, 0 existed\n"
+    assert (out / "device-0").is_dir() and (out / "device-1").is_dir()
+
+
+def test_other_columns_may_have_any_encoding(command, out, csv):
+    path = csv("registration_id;ort\ndevice-0;Straße\n".encode("cp1252"))
+    assert command("certs", "batch", path, "--out", out).code == 0
 
 
 def test_missing_csv_file(command, out, tmp_path):
@@ -224,3 +259,9 @@ def test_progress_is_a_bar_on_a_terminal(out, csv, tmp_path):
     os.close(ours)
     assert b"3/3" in shown
     assert printed == f"{out}: 3 certificates made, 0 existed\n".encode()
+
+
+def test_chains_with_root(command, out, csv):
+    assert command("certs", "batch", csv(ids(2)), "--out", out, "--with-root").code == 0
+    chain = load_certs(out / "device-1" / "cert.der")
+    assert chain[2] == load_certs(out / "root.cert.pem")[0]

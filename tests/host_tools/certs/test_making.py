@@ -200,3 +200,17 @@ def test_file_without_a_certificate_is_named(tmp_path):
         file.write_bytes(content)
         with pytest.raises(ToolError, match=str(file)):
             load_certs(file)
+
+
+def test_chain_with_root(command, made):
+    """Microsoft's tutorial has the root in the full chain."""
+    given = ("--out", made, "--with-root")
+    assert command("certs", "chain", "device-02", *given).code == 0
+    chain = load_certs(made / "device-02" / "full-chain.pem")
+    assert chain[1:] == [load_certs(made / f"{ca}.cert.pem")[0] for ca in ("intermediate", "root")]
+    assert load_certs(made / "device-02" / "cert.der") == chain
+    (made / "root.cert.pem").unlink()
+    (made / "root.key.pem").unlink()
+    refusal = command("certs", "chain", "device-03", *given).refusal
+    assert f"cannot read a certificate from {made / 'root.cert.pem'}" in refusal
+    assert not (made / "device-03").exists()

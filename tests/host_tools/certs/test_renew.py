@@ -119,7 +119,7 @@ def test_renewal_of_an_unknown_device(command, made):
 def test_renewal_goes_into_the_other_slot(command, made, tmp_path):
     """The command that 'certs renew' prints as the next step."""
     device = tmp_path / "device"
-    given = ("config", "--out", device, "--roots", made / "root.cert.pem")
+    given = ("config", "--out", device, "--roots", made / "root.cert.pem", "--host", "dps.example")
     first = ("--identity", made / NAME, "--id-scope", "0ne00111111", "--registration-id", NAME)
     assert command(*given, *first).code == 0
     words = command("certs", "renew", NAME, "--out", made).out.split("next: microdps ")[1].split()

@@ -92,11 +92,11 @@ def test_issuer_that_did_not_sign(shown):
     assert "  NOT SIGNED by the next one" in shown(leaf.cert, impostor.cert)
 
 
-def test_root_is_not_counted(shown):
+def test_all_certificates_are_counted(shown):
     root = issue("root", ca=True)
     leaf = issue("leaf", root)
-    size = 7 + len(encoding.der(leaf.cert)) + 3
-    expected = f"  in TLS: {size} of the 4096 bytes that a device can send, without the root"
+    size = 7 + len(encoding.der(leaf.cert, root.cert)) + 6
+    expected = f"  in TLS: {size} of the 4096 bytes that a device can send"
     assert shown(leaf.cert, root.cert)[-1] == expected
 
 

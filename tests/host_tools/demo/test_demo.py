@@ -9,8 +9,6 @@ import pytest
 from microdps_tools import CHECKOUT, interpreter
 from microdps_tools.demo.demo import demo
 
-# Seven fractional digits, as the how-to shows them.
-
 
 @pytest.mark.parametrize("enrollment", ["group", "individual"])
 def test_messages_are_accepted(enrollment, which, tmp_path, monkeypatch, capfd):
@@ -52,3 +50,21 @@ def test_failure_is_one_sentence(tmp_path):
     assert done.stderr.startswith("microdps: the device failed")
     assert "Traceback" not in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_are_kept_in_a_folder_that_is_named_relative(tmp_path):
+    """Outside of the checkout. Nobody but the owner can look into it."""
+    command = [*interpreter.cpython().command, "-m", "microdps_tools", "demo"]
+    environment = {"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        [*command, "--keep", "kept/files"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    kept = tmp_path / "kept" / "files"
+    assert (kept / "device" / "config.json").exists()
+    assert kept.stat().st_mode & 0o777 == 0o700

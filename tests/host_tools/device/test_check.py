@@ -84,6 +84,20 @@ def test_chain_that_does_not_reach_the_enrolled_certificate(command, make):
     assert "DPS refuses that with 401002" in done.out
 
 
+def test_advice_for_a_chain_that_is_too_short_can_be_followed(command, make, tmp_path):
+    """The advice's own words are run: convert with --issuer, then config with --identity."""
+    folder, made = make(), tmp_path / "made"
+    advice = command("check", folder, "--enrolled", make.root_file).out
+    convert, configure = re.findall("'microdps ((?:certs convert|config) [^']+)'", advice)
+    names = {"full-chain.pem": made / "full-chain.pem", "key.pem": made / "key.pem"}
+    names |= {"FOLDER": tmp_path / "longer"}
+    assert command(*(names.get(word, word) for word in convert.split())).code == 0
+    words = [names.get(word, word) for word in configure.split()]
+    assert command(*words, "--out", folder).code == 0
+    done = command("check", folder, "--enrolled", make.root_file)
+    assert done.code == 0, done.out
+
+
 def test_roots_that_are_not_azures(command, make):
     folder = make()
     (folder / "identity" / "a" / "roots.der").write_bytes(encoding.der(make.root))
@@ -123,7 +137,7 @@ def test_board_needs_wifi_and_time_for_rsa(command, make):
     done = command("check", folder, "--board", "ESP32_GENERIC")
     assert done.code == 1
     assert "config.json has no wifi" in done.out
-    wifi = {"wifi": {"ssid": "home", "password": "x"}}
+    wifi = {"wifi": {"ssid": "home", "password": "12345678"}}
     done = command("check", make(key_type="rsa-4096", settings=wifi), "--board", "ESP32_GENERIC")
     assert done.code == 0
     assert "an RSA key of 4096 bits costs up to 1.9 s on ESP32_GENERIC" in done.out
@@ -144,6 +158,62 @@ def test_code_that_a_board_has_no_room_for(command, make):
     (folder / "driver.py").write_text("def f(:\n")
     done = command("check", folder, "--board", "ESP32_GENERIC")
     assert done.code == 1 and "driver.py does not compile" in done.out
+
+
+def test_host_and_messages_of_a_trial_are_named_for_a_board(command, make):
+    wifi = {"wifi": {"ssid": "home", "password": "12345678"}}
+    for host in ("localhost:8443", "127.0.0.1", "LOCALHOST"):
+        folder = make(settings=wifi | {"host": host, "messages": 3})
+        done = command("check", folder, "--board", "ESP32_GENERIC")
+        assert done.code == 1
+        assert f"error: host is {host!r}, which is the board itself" in done.out
+        assert "note: messages is 3: the board sends so many and then stops" in done.out
+        assert command("check", folder).code == 0
+    folder = make(settings=wifi | {"host": "dps.example", "messages": 0})
+    done = command("check", folder, "--board", "ESP32_GENERIC")
+    assert (done.code, done.out) == (0, f"{folder}: a board can use this\n")
+
+
+def test_unknown_key_is_a_note_as_a_board_ignores_it(command, make):
+    path = make() / "config.json"
+    path.write_text(path.read_text().replace("{", '{"colour": "red",'))
+    done = command("check", path.parent)
+    assert done.code == 0
+    assert (
+        done.out.startswith("note: ") and "config.json: colour: there is no such key" in done.out
+    )
+
+
+@pytest.mark.parametrize("scope", ["0ne0011111", "ne00111111", "0ne00111111x", "abc"])
+def test_id_scope_of_another_form_is_a_note(command, make, scope):
+    done = command("check", make(settings={"id_scope": scope}))
+    assert done.code == 0
+    assert done.out.startswith(f"note: the ID scope {scope!r} does not look like 0ne and eight")
+
+
+def test_issuer_that_is_no_ca(command, make, tmp_path):
+    root = issue("root", ca=True)
+    issuer = issue("issuer", root)
+    pair = issue(NAME, issuer)
+    folder = make()
+    write_files(tmp_path / "x", device_files(pair, [issuer.cert]))
+    write_identity(folder, tmp_path / "x", None)
+    done = command("check", folder)
+    assert done.code == 1 and "'issuer' is not a CA's" in done.out
+
+
+def test_device_certificate_that_is_a_cas(command, make):
+    done = command("check", make(ca=True))
+    assert done.code == 0
+    assert "is a CA's, and a device needs one with CA:FALSE" in done.out
+
+
+def test_expired_root(command, make):
+    folder = make(settings={"host": "dps.example"})
+    old = issue("old root", ca=True, start=NOW - datetime.timedelta(days=30), days=10)
+    (folder / "identity" / "a" / "roots.der").write_bytes(encoding.der(old.cert))
+    done = command("check", folder)
+    assert done.code == 1 and "roots.der: CN=old root expired on" in done.out
 
 
 def test_estimate_is_that_of_the_table_of_sizes():

@@ -1,5 +1,8 @@
 """live-check against all kinds of hub, and against a server that is not DPS."""
 
+import json
+import re
+
 import pytest
 
 from helpers.simulators import enrolled, start_simulator
@@ -36,6 +39,41 @@ def test_kinds_of_hub(command, tmp_path, kind, asks, transport):
     assert f"HTTPS: asks for the certificate {asks}" in lines[3]
     assert lines[4].endswith(": accepts the device")
     assert lines[5] == f"a board will send by {transport}"
+
+
+def test_report_has_what_was_seen_and_no_id(command, simulator, tmp_path):
+    made = folder(simulator, "reported-7", tmp_path / "device")
+    file = tmp_path / "report.json"
+    done = command("live-check", made, "--report", file)
+    assert done.code == 0, done.err
+    text = file.read_text()
+    for secret in ("reported-7", simulator.id_scope, simulator.id_scope.upper()):
+        assert secret.lower() not in text.lower()
+    steps = {step["step"]: step for step in json.loads(text)["steps"]}
+    dps, hub = steps["DPS over HTTPS"], steps["hub over HTTPS"]
+    for seen in (dps, hub):
+        assert seen["asks"] == "in the first handshake"
+        assert seen["tls"]["version"] == "TLSv1.2"
+        assert seen["tls"]["cipher"]
+        assert seen["tls"]["issuers"]
+        times = [seen["times_ms"][name] for name in ("connected", "handshake", "answer")]
+        assert times == sorted(times)
+        assert seen["status_line"].startswith("HTTP/1.1 4")
+        assert any(header.lower().startswith("content-type") for header in seen["headers"])
+    assert (steps["registration"]["status"], steps["hub over MQTT"]["error"]) == ("assigned", "")
+    assert steps["result"]["transport"] == "https"
+    assert re.search(r"PUT .*<registration_id>/register: 202 in \d+ ms", text)
+
+
+def test_report_of_a_check_that_fails(command, simulator, tmp_path):
+    made = folder(simulator, "reported-8", tmp_path / "device")
+    write_config(made, {"registration_id": "somebody-else"})
+    file = tmp_path / "report.json"
+    assert command("live-check", made, "--report", file).code == 1
+    text = file.read_text()
+    assert "somebody-else" not in text
+    (failed,) = [step for step in json.loads(text)["steps"] if step["step"] == "failed"]
+    assert "HTTP 401" in failed["error"] and "tracking ID <guid>" in failed["error"]
 
 
 def test_transport_that_cannot_work_is_reported(command, late_simulator, tmp_path):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from microdps_tools import interpreter
+from microdps_tools import FIRMWARE, interpreter
+from microdps_tools.device import run
 from microdps_tools.device.config import write_config
 
 EXITS = "import sys\nsys.exit({})\n"
@@ -74,3 +75,36 @@ def test_platform_without_a_wheel_runs_on_cpython(command, folder, monkeypatch):
     done = command("run", folder)
     assert done.code == 7
     assert done.out.startswith("CPython runs")
+
+
+def test_own_code_that_stays_is_named_and_replaced_on_request(command, which, folder):
+    given = ("run", folder, "--interpreter", which.name.lower())
+    (folder / "app.py").write_text(EXITS.format(3))
+    done = command(*given)
+    assert done.err.startswith(f"note: app.py in {folder} differs from firmware/app.py: --app")
+    done = command(*given, "--app")
+    assert "app.py" not in done.err
+    assert (folder / "app.py").read_bytes() == (FIRMWARE / "app.py").read_bytes()
+
+
+FAILS_ONCE = """
+import sys
+try:
+    open("second")
+except OSError:
+    open("second", "w").close()
+    sys.exit(1)
+sys.exit(0)
+"""
+
+
+def test_program_that_fails_is_started_again_on_request(command, folder, monkeypatch):
+    monkeypatch.setattr(run, "AGAIN_S", 0.1)
+    (folder / "app.py").write_text(FAILS_ONCE)
+    done = command("run", folder)
+    assert done.code == 1
+    assert done.err.endswith("note: a board goes on here, and tries again: so does --keep-going\n")
+    (folder / "second").unlink()
+    done = command("run", folder, "--keep-going")
+    assert done.code == 0
+    assert done.err.endswith("started again in 0.1 s, as a board goes on; Ctrl-C ends it\n")

@@ -6,7 +6,7 @@ import pytest
 
 from helpers import peers
 from microdps_tools.certs import encoding
-from microdps_tools.certs.certificate_folder import make_self_signed
+from microdps_tools.certs.certificate_folder import device_files, make_self_signed
 from microdps_tools.certs.making import issue
 from microdps_tools.enroll import connection_string
 from microdps_tools.files import write_files
@@ -22,6 +22,14 @@ def cert(tmp_path, request):
     """A file with a certificate, and the registration ID in it."""
     name = re.sub("[^a-z0-9]+", "-", request.node.name)[-60:] + "-0"
     return make_self_signed(name, tmp_path, "ec-p256", 30, False) / "cert.pem", name
+
+
+@pytest.fixture
+def ca_cert(cert):
+    """A file with a CA's certificate, and a name for its group."""
+    folder = cert[0].parent.with_name("ca")
+    write_files(folder, device_files(issue(cert[1], ca=True), []))
+    return folder / "cert.pem", cert[1]
 
 
 @pytest.fixture

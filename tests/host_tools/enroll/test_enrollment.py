@@ -7,10 +7,12 @@ from cryptography.hazmat.primitives import hashes
 
 from microdps_tools import ToolError
 from microdps_tools.certs import encoding
-from microdps_tools.certs.certificate_folder import make_self_signed
+from microdps_tools.certs.certificate_folder import device_files, make_self_signed
+from microdps_tools.certs.making import issue
 from microdps_tools.certs.reading import load_certs
 from microdps_tools.enroll import connection_string
 from microdps_tools.enroll.enrollment import comparable, enrollment_record, ensure, merged
+from microdps_tools.files import write_files
 
 
 def test_individual_with_the_connection_string_in_a_file(enrolling, key_file, cert, rest):
@@ -29,9 +31,9 @@ def test_individual_with_the_connection_string_in_a_file(enrolling, key_file, ce
 
 
 def test_group_with_the_connection_string_in_the_environment(
-    enrolling, key_file, cert, rest, monkeypatch
+    enrolling, key_file, ca_cert, rest, monkeypatch
 ):
-    file, name = cert
+    file, name = ca_cert
     monkeypatch.setenv(connection_string.VARIABLE, key_file.read_text())
     done = enrolling("group", name, "--cert", file)
     assert (done.code, done.out, done.err) == (0, f"enrolled: group {name}, enabled\n", "")
@@ -44,13 +46,13 @@ def test_group_with_the_connection_string_in_the_environment(
 @pytest.mark.parametrize(
     ("kind", "path"), [("individual", "enrollments"), ("group", "enrollmentGroups")]
 )
-def test_second_certificate_replaces_the_first(
-    enrolling, key_file, cert, rest, tmp_path, kind, path
-):
-    file, name = cert
+def test_second_certificate_replaces_the_first(enrolling, key_file, request, rest, kind, path):
+    file, name = request.getfixturevalue("ca_cert" if kind == "group" else "cert")
     assert enrolling(kind, name, "--cert", file, "--connection-string-file", key_file).code == 0
     first = rest("GET", f"{path}/{name}").json()
-    folder = make_self_signed(name, tmp_path, "ec-p256", 30, force=True)
+    folder = file.parent
+    second = device_files(issue(name, ca=kind == "group"), [])
+    write_files(folder, second, force=True)
     enrolling(kind, name, "--cert", folder / "cert.der", "--connection-string-file", key_file)
     second = rest("GET", f"{path}/{name}").json()
     assert second["createdDateTimeUtc"] == first["createdDateTimeUtc"]
@@ -61,8 +63,8 @@ def test_second_certificate_replaces_the_first(
 @pytest.mark.parametrize(
     ("kind", "path"), [("individual", "enrollments"), ("group", "enrollmentGroups")]
 )
-def test_same_enrollment_is_left_alone_and_a_change_is_made(with_key, cert, rest, kind, path):
-    file, name = cert
+def test_same_enrollment_is_left_alone_and_a_change_is_made(with_key, request, rest, kind, path):
+    file, name = request.getfixturevalue("ca_cert" if kind == "group" else "cert")
     assert with_key(kind, name, "--cert", file).out == f"enrolled: {kind} {name}, enabled\n"
     first = rest("GET", f"{path}/{name}").json()
     assert with_key(kind, name, "--cert", file).out == f"unchanged: {kind} {name}, enabled\n"
@@ -89,7 +91,7 @@ def test_options_are_written_into_the_enrollment(with_key, cert, rest, simulator
 
 def test_options_that_are_left_out_keep_their_values(with_key, cert, rest, tmp_path):
     file, name = cert
-    next_one = make_self_signed(f"{name}-next", tmp_path, "ec-p256", 30, False) / "cert.pem"
+    next_one = make_self_signed(name, tmp_path / "next", "ec-p256", 30, False) / "cert.pem"
     options = ["--device-id", "thermometer-11", "--secondary-cert", next_one]
     with_key("individual", name, "--cert", file, *options, "--reprovision-policy", "never")
     before = rest("GET", f"enrollments/{name}").json()
@@ -111,7 +113,7 @@ def test_options_that_are_left_out_keep_their_values(with_key, cert, rest, tmp_p
 
 def test_certificates_are_compared_in_every_form(cert):
     leaf = load_certs(cert[0])[0]
-    wanted = enrollment_record("enrollments", "device-01", cert=cert[0])
+    wanted = enrollment_record("enrollments", cert[1], cert=cert[0])
     der = base64.b64encode(encoding.der(leaf)).decode()
     info = {"sha256Thumbprint": leaf.fingerprint(hashes.SHA256()).hex()}
     for held, same in (
@@ -129,8 +131,8 @@ def test_certificates_are_compared_in_every_form(cert):
         assert (comparable(after) == comparable(kept)) is same, held
 
 
-def test_group_changes_from_a_certificate_to_a_ca_name(cert):
-    before = enrollment_record("enrollmentGroups", "group-02", cert=cert[0])
+def test_group_changes_from_a_certificate_to_a_ca_name(ca_cert):
+    before = enrollment_record("enrollmentGroups", "group-02", cert=ca_cert[0])
     wanted = enrollment_record("enrollmentGroups", "group-02", ca_name="my-ca")
     assert merged(before, wanted)["attestation"] == wanted["attestation"]
 
@@ -167,3 +169,34 @@ def test_file_that_is_not_a_certificate(enrolling, cert, key_file, kind, file):
 def test_id_that_dps_forbids(enrolling, cert, key_file, kind):
     done = enrolling(kind, "device 1", "--cert", cert[0], "--connection-string-file", key_file)
     assert "'device 1' is not a registration ID" in done.refusal
+
+
+def test_certificate_that_dps_would_refuse(with_key, cert, ca_cert):
+    file, name = cert
+    refusal = with_key("individual", "another", "--cert", file).refusal
+    assert f"common name is {name!r}, and the registration ID is 'another'" in refusal
+    refusal = with_key("individual", ca_cert[1], "--cert", ca_cert[0]).refusal
+    assert "is a CA's" in refusal and "microdps enroll group" in refusal
+    assert "is not a CA's" in with_key("group", "g-1", "--cert", file).refusal
+    assert with_key("individual", name.upper(), "--cert", file).code == 0
+
+
+@pytest.mark.parametrize("device_id", ["with blank", "a/b", "\u00e9", "x" * 129, "a\n"])
+def test_device_id_that_no_hub_takes(with_key, cert, device_id):
+    refusal = with_key("individual", cert[1], "--cert", cert[0], "--device-id", device_id).refusal
+    assert "is not a device ID" in refusal
+
+
+def test_device_id_with_every_character_of_the_documentation(with_key, cert):
+    given = ("--device-id", "aZ09-.%_*?!(),:=@$'")
+    assert with_key("individual", cert[1], "--cert", cert[0], *given).code == 0
+
+
+def test_leaf_of_a_chain_in_any_order_is_enrolled(with_key, cert, rest, tmp_path):
+    ca = issue("ca", ca=True)
+    leaf = issue(cert[1], ca)
+    (tmp_path / "chain.pem").write_bytes(encoding.pem(ca.cert, leaf.cert))
+    assert with_key("individual", cert[1], "--cert", tmp_path / "chain.pem").code == 0
+    record = rest("GET", f"enrollments/{cert[1]}").json()["attestation"]["x509"]
+    kept = record["clientCertificates"]["primary"]["certificate"]
+    assert kept == encoding.pem(leaf.cert).decode()

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from littlefs import LittleFS
+
 from helpers.virtual_boards import VirtualBoard
 
 # Writes files without end, from a number on, and prints how many are complete.
@@ -76,3 +78,22 @@ def test_file_that_is_not_a_flash(command, tmp_path):
 
 def test_flash_in_use(command, board):
     assert "is in use: end the other" in command("virtual-board", "--flash", board.flash).refusal
+
+
+def test_files_of_a_board_are_for_its_owner_only(tmp_path):
+    """They hold the board's keys, whatever their names are."""
+    (tmp_path / "flash").write_bytes(flash_bytes())
+    (tmp_path / "flash").chmod(0o644)
+    with VirtualBoard(tmp_path / "flash") as board:
+        code = "import esp32; n = esp32.NVS('microdps'); n.set_blob('key', b'x'); n.commit()"
+        board.mpremote("exec", code)
+    with VirtualBoard(tmp_path / "new"):
+        pass
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+def flash_bytes() -> bytes:
+    """A flash with an empty littlefs."""
+    return bytes(LittleFS(block_size=4096, block_count=64).context.buffer)

@@ -1,0 +1,65 @@
+"""What a board does after exceptions: it waits, and resets itself when they go on."""
+
+from board_life import App, Life, Link
+from board_world import Board, Reset
+from device_world import OK
+from microdps.errors import LinkError
+
+
+def raised_reset(life, times):
+    """The number of the cycle in which the board resets itself."""
+    for number in range(1, times + 1):
+        try:
+            life.once()
+        except Reset:
+            return number
+    return None
+
+
+def test_ten_faults_in_a_row_reset_the_board_after_growing_waits():
+    with Board() as board:
+        life = Life(board, App(ValueError("x")), interval_s=1)
+        assert raised_reset(life, 20) == 10
+        assert life.cycle.faults == 10
+        assert board.now_ms == sum(1000 << n for n in range(9))
+
+
+def test_nine_faults_and_a_message_do_not():
+    with Board() as board:
+        life = Life(board, App(*([ValueError("x")] * 9 + [{}] + [ValueError("x")] * 9 + [{}])))
+        assert raised_reset(life, 20) is None
+        assert life.cycle.sent == 2
+
+
+def test_interval_is_kept_if_it_is_longer_than_the_wait():
+    with Board() as board:
+        life = Life(board, App(ValueError("x")), interval_s=600)
+        life.once(3)
+        assert board.now_ms == 3 * 600_000
+
+
+def test_three_failures_for_want_of_memory_reset_the_board():
+    for failure in (MemoryError(), LinkError("memory", "hub: GC heap")):
+        with Board() as board:
+            life = Life(board, App(failure), interval_s=1)
+            assert raised_reset(life, 9) == 3
+            assert board.now_ms == 4_000 + 512_000
+    with Board() as board:
+        life = Life(board, App(MemoryError(), MemoryError(), {}, MemoryError(), {}))
+        assert raised_reset(life, 5) is None
+
+
+def test_errors_of_ours_do_not_reset_it():
+    with Board() as board:
+        life = Life(board, App({}), Link(board, [OK, LinkError("closed", "hub")]))
+        assert raised_reset(life, 40) is None
+        assert life.cycle.faults == 0 and life.cycle.why
+
+
+def test_refused_server_certificate_makes_the_clock_due():
+    for code, due in (("server-certificate", True), ("clock", True), ("closed", False)):
+        with Board() as board:
+            life = Life(board, App(LinkError(code, "hub"), {}), interval_s=1)
+            life.own.clock_ms = 5_000_000
+            life.once()
+            assert (life.own.clock_ms <= life.own.now()) == due
