@@ -91,14 +91,14 @@ def _config(args: argparse.Namespace) -> int:
         azure_host,
         check_identity,
         kept_settings,
-        wifi_password,
+        wifi_settings,
         write_config,
         write_identity,
     )
 
     changes = {key: getattr(args, key) for key in CONFIG_OPTIONS if getattr(args, key) is not None}
     if args.wifi_ssid is not None:
-        changes["wifi"] = {"ssid": args.wifi_ssid, "password": wifi_password(args.wifi_open)}
+        changes["wifi"] = wifi_settings(args.wifi_ssid, args.wifi_open)
     if args.devices:
         return _config_all(args, changes)
     args.out = args.out or Path("device")
