@@ -208,6 +208,11 @@ def add_run_parser(verbs) -> None:
     verb.set_defaults(function=_run)
 
 
+def _note(text: str) -> None:
+    """Print to stderr: stdout is what the device prints."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
 def _run(args: argparse.Namespace) -> int:
     from .run import run
 
@@ -217,7 +222,7 @@ def _run(args: argparse.Namespace) -> int:
         which = interpreter.micropython(args.heap or interpreter.HEAP)
     else:
         which = interpreter.find()
-    return run(args.folder, which, args.app, args.keep_going)
+    return run(args.folder, which, args.app, args.keep_going, _note)
 
 
 def add_live_check_parser(verbs) -> None:
