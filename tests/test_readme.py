@@ -125,7 +125,7 @@ def microdps(command: list[str], folder, **names: str) -> str:
 def test_first_board_gets_to_telemetry(simulator, tmp_path):
     """All commands run: flashing with a mock of the boot loader, the others on virtual boards."""
     section = README.split("## Your first board")[1].split("\n## ")[0]
-    flashing, deploying = map(commands, blocks(section, "sh"))
+    flashing, deploying, _ = map(commands, blocks(section, "sh"))
     # Slow enough that the last message comes after the test has opened the port.
     folder = boards.configure(tmp_path / "device", simulator, "readme-board", interval_s=0.5)
     write_firmware(tmp_path / "ESP32_GENERIC.bin")

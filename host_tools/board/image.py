@@ -115,7 +115,7 @@ def device_blobs(folder: Path) -> dict[str, dict[str, bytes]]:
             parts = _read_identity(slot_folder(folder, slot))
             blobs.setdefault(NAMESPACES[slot], {}).update(parts)
     except Error as error:
-        raise ToolError(f"{error}: 'microdps check {folder}' says more") from error
+        raise ToolError(f"{error} See 'microdps check {folder}'.") from error
     return blobs
 
 

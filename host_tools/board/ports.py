@@ -30,15 +30,20 @@ def port_advice(port: str) -> str:
         return ""
     path = Path(port)
     if not path.exists():
-        return "there is no such port; 'microdps flash' lists the ports, plug the board in"
+        group = "; on Linux, you need the group dialout to open it" if _is_linux() else ""
+        return f"there is no such port; plug the board in, 'microdps flash' lists the ports{group}"
     if not os.access(path, os.R_OK | os.W_OK):
-        if sys.platform == "linux":
+        if _is_linux():
             return (
                 f"you may not open it; join its group with 'sudo usermod -aG {_group(path)}"
                 " $USER', and log in again"
             )
         return "you may not open it; check its owner and mode"
     return ""
+
+
+def _is_linux() -> bool:
+    return sys.platform == "linux"
 
 
 def _group(path: Path) -> str:

@@ -104,7 +104,8 @@ def _pem_blocks(text: str) -> Iterator[Block]:
         label = ALIASES.get(label, label)
         lines = [line.strip(QUOTES + "\t\r\n >,;") for line in body.strip().splitlines()]
         headers = [line for line in lines if ":" in line]
-        lines = [line for line in lines if line and ":" not in line]
+        # Where a shell has made one line of all, there are blanks in it.
+        lines = " ".join(line for line in lines if ":" not in line).split()
         if label in KEY_LABELS:
             # An old encrypted key has headers, and an empty line after them.
             yield Block(label, _pem(label, [*headers, "", *lines] if headers else lines))

@@ -52,7 +52,7 @@ def load_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
     pem = next((block.content for block in blocks if block.label in KEY_LABELS), None)
     if pem is None:
         broken = [block for block in blocks if block.label == CUT_OFF]
-        why = wrong_kind(path, (broken or blocks)[0])
+        why = wrong_kind(path, (broken or blocks)[0], "key")
         raise ToolError(f"the private key {path} cannot be read: {why}")
     return load_pem_key(pem, str(path), passphrase)
 

@@ -29,6 +29,9 @@ KINDS = {
 }
 A_KEY = ("a private key", "give the file with the certificate, and the key with --key")
 
+# Kinds that never have a private key.
+WITHOUT_KEY = {"CERTIFICATE REQUEST", "PKCS7", "X509 CRL", "PUBLIC KEY"}
+
 # The beginning of a file → the same.
 BEGINNINGS = {
     rb"\s*$": ("empty", "copy the file again"),
@@ -48,9 +51,14 @@ BEGINNINGS = {
 }
 
 
-def wrong_kind(path: Path, block: Block) -> str:
-    """Why a file is not the expected one, and what to do: "it is …: …"."""
+def wrong_kind(path: Path, block: Block, wanted: str = "certificate") -> str:
+    """Why a file is not the expected one, and what to do: "it is …: …".
+
+    wanted  "certificate" or "key"
+    """
     name, advice = _kind(block)
+    if wanted == "key" and block.label in WITHOUT_KEY:
+        advice = "give the file with the private key that belongs to the certificate"
     inform = "" if b"-----BEGIN" in path.read_bytes() else " -inform DER"
     return f"it is {name}: {advice.format(path=path, inform=inform)}"
 
@@ -63,10 +71,10 @@ def _kind(block: Block) -> tuple[str, str]:
         return KINDS.get(block.label, (name, "give the file with the certificate or key"))
     query = json_query(block.content.decode(errors="replace"), _looks_like_pem)
     if query is not None:
-        which = f"--query {query}" if query else "--query with the name of the certificate's field"
+        options = f"--query {query or 'FIELD'} --output tsv"
         return (
             "JSON, as the Azure CLI prints it",
-            f"run the same 'az' command again with {which} --output tsv, and save what it prints",
+            f"run the same 'az' command again with {options}, and save what it prints",
         )
     for beginning, kind in BEGINNINGS.items():
         if re.match(beginning, block.content):

@@ -146,6 +146,19 @@ def _parse(certs: list, name: str) -> list[x509.Certificate]:
         raise IdentityError("unreadable", name) from error
 
 
+def wifi_settings(ssid: str, is_open: bool) -> dict[str, str]:
+    """The Wi-Fi as config.json has it. Raises ToolError if no network can be like that."""
+    if not 1 <= len(ssid.encode()) <= 32:
+        raise ToolError(f"the Wi-Fi's name {ssid!r} has no 1 to 32 bytes: check --wifi-ssid")
+    wifi = {"ssid": ssid, "password": wifi_password(is_open)}
+    if not device_config.valid_wifi(wifi):
+        raise ToolError(
+            "this can be no Wi-Fi password: use 8 to 63 printable ASCII characters, or 64 hex"
+            " digits, or --wifi-open for an open network"
+        )
+    return wifi
+
+
 def wifi_password(is_open: bool = False) -> str:
     """The Wi-Fi password, from the environment or typed at a terminal. Raises ToolError.
 

@@ -1,8 +1,8 @@
 """Run the device's program on this computer, from a device's folder."""
 
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from .. import ToolError, interpreter
@@ -13,12 +13,17 @@ AGAIN_S = 5
 
 
 def run(
-    folder: Path, which: interpreter.Interpreter, app: bool = False, keep_going: bool = False
+    folder: Path,
+    which: interpreter.Interpreter,
+    app: bool = False,
+    keep_going: bool = False,
+    note: Callable[[str], None] = lambda text: None,
 ) -> int:
     """Run main.py in a device's folder, and pass on its output → exit code.
 
     app         replace app.py in the folder by firmware/app.py
     keep_going  start the program again after a failure, as a board does
+    note        takes a line about what a board would do
 
     Raises ToolError, and KeyboardInterrupt when the device has ended after Ctrl-C.
     """
@@ -26,22 +31,17 @@ def run(
         raise ToolError(f"{folder} has no config.json: write it with 'microdps config'")
     install_program(folder, sources=which.name == interpreter.cpython().name, app=app)
     if not app and app_differs(folder):
-        _note(f"app.py in {folder} differs from firmware/app.py: --app replaces it")
+        note(f"app.py in {folder} differs from firmware/app.py: --app replaces it")
     print(f"{which.name} runs main.py in {folder}", flush=True)
     while True:
         code = _run_once(folder, which)
         if code == 0:
             return code
         if not keep_going:
-            _note("a board goes on here, and tries again: so does --keep-going")
+            note("a board goes on here, and tries again: so does --keep-going")
             return code
-        _note(f"started again in {AGAIN_S} s, as a board goes on; Ctrl-C ends it")
+        note(f"started again in {AGAIN_S} s, as a board goes on; Ctrl-C ends it")
         time.sleep(AGAIN_S)
-
-
-def _note(text: str) -> None:
-    """Print to stderr: stdout is what the device prints."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
 
 
 def _run_once(folder: Path, which: interpreter.Interpreter) -> int:

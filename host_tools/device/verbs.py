@@ -91,14 +91,14 @@ def _config(args: argparse.Namespace) -> int:
         azure_host,
         check_identity,
         kept_settings,
-        wifi_password,
+        wifi_settings,
         write_config,
         write_identity,
     )
 
     changes = {key: getattr(args, key) for key in CONFIG_OPTIONS if getattr(args, key) is not None}
     if args.wifi_ssid is not None:
-        changes["wifi"] = {"ssid": args.wifi_ssid, "password": wifi_password(args.wifi_open)}
+        changes["wifi"] = wifi_settings(args.wifi_ssid, args.wifi_open)
     if args.devices:
         return _config_all(args, changes)
     args.out = args.out or Path("device")
@@ -208,6 +208,11 @@ def add_run_parser(verbs) -> None:
     verb.set_defaults(function=_run)
 
 
+def _note(text: str) -> None:
+    """Print to stderr: stdout is what the device prints."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
 def _run(args: argparse.Namespace) -> int:
     from .run import run
 
@@ -217,7 +222,7 @@ def _run(args: argparse.Namespace) -> int:
         which = interpreter.micropython(args.heap or interpreter.HEAP)
     else:
         which = interpreter.find()
-    return run(args.folder, which, args.app, args.keep_going)
+    return run(args.folder, which, args.app, args.keep_going, _note)
 
 
 def add_live_check_parser(verbs) -> None:

@@ -122,7 +122,7 @@ def _valid(key: str, value) -> bool:
             return False
         return key == "host" or ":" not in value
     if key == "wifi":
-        return not value or _valid_wifi(value)
+        return not value or valid_wifi(value)
     if key == "log":
         return value in LOGS
     if key == "transport":
@@ -134,7 +134,7 @@ def _valid(key: str, value) -> bool:
     return 0 <= value < 2**30
 
 
-def _valid_wifi(wifi: dict) -> bool:
+def valid_wifi(wifi: dict) -> bool:
     """An SSID of 1 to 32 bytes, and a password as WPA2 has it (IEEE 802.11, annex J.4)."""
     if set(wifi) != {"ssid", "password"}:
         return False

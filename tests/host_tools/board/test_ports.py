@@ -49,7 +49,8 @@ def test_all_takes_the_ports_that_it_sees(command, plugged, mock, devices):
 
 
 def test_port_that_does_not_open():
-    assert "there is no such port" in ports.port_advice("/dev/nope")
+    advice = ports.port_advice("/dev/nope")
+    assert "there is no such port" in advice and "the group dialout" in advice
     assert ports.port_advice("/dev/null") == ""
     assert ports.port_advice("COM3") == ""
     assert ports.port_advice("socket://127.0.0.1:1") == ""

@@ -38,6 +38,7 @@ FORMS = {
     "double quotes": lambda text: f'"{text}"'.encode(),
     "single quotes": lambda text: f"'{text}'\n".encode(),
     "blanks": lambda text: text.replace("\n", "  \n   ").encode(),
+    "all on one line": lambda text: text.replace("\n", " ").encode(),
     "empty lines": lambda text: text.replace("\n", "\n\n").encode(),
     "text around": lambda text: f"Bag Attributes\n  x: y\n{text}\nsubject=\n".encode(),
     "written on one line": lambda text: text.replace("\n", "\\n").encode(),
