@@ -19,6 +19,7 @@ WHOLE_ROOM = {
     "certs/test_openssl.py",
     "simulator/test_hostile_clients.py",
     "simulator/test_how_to.py",
+    "simulator/test_verified_ca.py",
     "simulator/dps/test_enrolled_certificates.py",
     "simulator/dps/test_enrollments.py",
     "simulator/dps/test_sdk.py",

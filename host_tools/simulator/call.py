@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+import functools
 import json
 import uuid
 from dataclasses import dataclass, field
@@ -28,14 +29,23 @@ class ApiError(Exception):
     """An error response with Azure's errorCode.
 
     retry_after_s  seconds after which the call may be repeated; 0: no Retry-After header
+    cause          what the service knows and does not tell: for the log and the page only
     """
 
-    def __init__(self, status: int, code: int, message: str, retry_after_s: int = 0):
+    def __init__(
+        self, status: int, code: int, message: str, retry_after_s: int = 0, cause: str = ""
+    ):
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.retry_after_s = retry_after_s
+        self.cause = cause
+
+    @property
+    def log_text(self) -> str:
+        """The error in the log and on the page."""
+        return f"{self.code} {self.message}" + (f" ({self.cause})" if self.cause else "")
 
 
 @dataclass
@@ -59,9 +69,16 @@ class Call:
         return self.client.chain
 
     def json(self) -> dict:
-        """The body, which must be a JSON object. Raises ApiError."""
+        """The body, which must be a JSON object, and be declared as JSON. Raises ApiError."""
+        body = self.body()
+        kind = self.header("content-type")
+        if (body or kind) and not _is_json(kind or ""):
+            # Inferred: the code. The status 415 is documented.
+            cause = f"the Content-Type is {kind!r}" if kind else "there is no Content-Type"
+            message = "The Content-Type is not application/json."
+            raise ApiError(415, 415000, message, cause=cause)
         try:
-            value = json.loads(self.body() or b"{}")
+            value = json.loads(body or b"{}")
         except (ValueError, RecursionError):
             value = None
         if not isinstance(value, dict):
@@ -79,6 +96,18 @@ class Call:
     def header(self, name: str) -> str | None:
         value = self.request.getHeader(name.encode())  # with a str, it would have to be UTF-8
         return None if value is None else value.decode("latin-1")
+
+
+def _is_json(content_type: str) -> bool:
+    """Is it application/json or text/json, with parameters or without?"""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind in ("application/json", "text/json")
+
+
+@functools.lru_cache(4096)
+def lower_case(path: tuple[str, ...]) -> list[str]:
+    """The segments of a path in lower case, to match a path without regard to case."""
+    return [segment.lower() for segment in path]
 
 
 def timestamp(at: float) -> str:

@@ -15,21 +15,38 @@ from twisted.internet import defer, reactor, task
 from twisted.python.failure import Failure
 from twisted.web import server
 from twisted.web.http import HTTPChannel, Request
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 
 from .call import BODY_LIMIT, ApiError, Call, Response, timestamp
 from .faults import Faults
 from .limits import Limits
+from .settings import Readings
 from .store.group_commit import GroupCommit
 from .store.store import Store
 from .tls import Client, ServerTLS, client_of
 from .transport_faults import apply_transport_faults
+
+# Names of headers that begin like this are in lower case, as the services write them.
+LOWER_CASE = (b"X-Ms-", b"Iothub-")
+
+
+class ServiceHeaders(Headers):
+    """Headers that are written in the services' spelling, which differs from Twisted's."""
+
+    def getAllRawHeaders(self):
+        for name, values in super().getAllRawHeaders():
+            yield (name.lower() if name.startswith(LOWER_CASE) else name), values
 
 
 class BoundedRequest(server.Request):
     """A request whose body is stored up to the limit of the services, and no further."""
 
     defaultContentType = None  # type: ignore[assignment]  # a response without a body has no type
+
+    def __init__(self, *args, **kw):
+        super().__init__(*args, **kw)
+        self.responseHeaders = ServiceHeaders()
 
     def handleContentChunk(self, data: bytes) -> None:
         room = BODY_LIMIT + 1 - self.content.tell()  # type: ignore[attr-defined]
@@ -57,22 +74,28 @@ class Channel(HTTPChannel):
 class Context:
     """Shared by all services of a simulator.
 
-    log  a function that takes one or more lines
+    log       a function that takes one or more lines
+    readings  how to read what the documents leave open
     """
 
     store: Store
     faults: Faults
     limits: Limits
     log: Callable[[str], None]
+    readings: Readings = Readings()
 
     def __post_init__(self):
         self.commits = GroupCommit(self.store, self.log)
 
 
 class HttpService(Resource):
-    """One simulated service. A subclass has respond(), and changes error_response() if needed."""
+    """One simulated service. A subclass has respond(), and changes error_response() if needed.
+
+    host  its name and port, known when it listens
+    """
 
     isLeaf = True
+    host = ""
 
     def __init__(self, name: str, context: Context, tls: ServerTLS):
         super().__init__()
@@ -155,7 +178,7 @@ class HttpService(Resource):
             response = self.error_response(call, error)
             if error.retry_after_s:
                 response.headers["retry-after"] = str(error.retry_after_s)
-            text = f"{error.code} {error.message}"
+            text = error.log_text
         except Exception:
             self._internal_error(Failure(), request)
             return

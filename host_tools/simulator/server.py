@@ -44,7 +44,11 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
     log  a function that takes one or more lines
     """
     context = Context(
-        _open_store(settings), _switch_on_faults(settings), Limits(settings.limits), log
+        _open_store(settings),
+        _switch_on_faults(settings),
+        Limits(settings.limits),
+        log,
+        settings.readings,
     )
     store = context.store
     tls = TlsMaker(settings, context.faults)
@@ -58,23 +62,26 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
         retry_after_s=settings.retry_after_s,
         assign_after_s=settings.assign_after_s,
     )
-    dps_host = listener.host(listener.listen(settings.dps_port, dps_tls, _site(dps)))
+    dps.host = listener.host(listener.listen(settings.dps_port, dps_tls, _site(dps)))
     page = Page(store, hubs)
     page.putChild(b"admin", Admin(context, hubs))  # type: ignore[arg-type]
     page_port = listener.listen_plain(settings.page_port, Site(page)).getHost().port
-    connection_string = (
-        f"HostName={dps_host};SharedAccessKeyName={KEY_NAME};SharedAccessKey={store.service_key}"
-    )
-    connection = {"connection-string.key.txt": f"{connection_string}\n".encode()}
-    write_files(settings.state, connection, force=True)
+    connection_string = _write_connection_string(settings.state, dps.host, store.service_key)
     return Running(
-        dps_host,
+        dps.host,
         [hub.host for hub in hubs],
         f"http://localhost:{page_port}/",
         (settings.state / "root.cert.pem").resolve(),
         store.id_scope,
         connection_string,
     )
+
+
+def _write_connection_string(state: Path, host: str, key: str) -> str:
+    """Write the connection string of the service API into a file → the connection string."""
+    text = f"HostName={host};SharedAccessKeyName={KEY_NAME};SharedAccessKey={key}"
+    write_files(state, {"connection-string.key.txt": f"{text}\n".encode()}, force=True)
+    return text
 
 
 def _open_store(settings: Settings) -> Store:

@@ -7,6 +7,21 @@ from pathlib import Path
 ERROR_BODIES = ("legacy", "new")
 
 
+@dataclass(frozen=True)
+class Readings:
+    """How to read what the documents leave open. The defaults are what they say most likely.
+
+    stored_ca        a verified CA certificate counts also if the device did not send it, and it
+                     signed the last certificate that the device sent
+    group_by_issuer  a hub knows a group's device by its issuer; False: by the leaf's thumbprint
+    unknown_404      DPS refuses unknown certificates with 404201; False: with 401002
+    """
+
+    stored_ca: bool = False
+    group_by_issuer: bool = False
+    unknown_404: bool = False
+
+
 @dataclass
 class Settings:
     """The options of `microdps simulate`.
@@ -29,3 +44,4 @@ class Settings:
     limits: bool = True
     faults: list[str] = field(default_factory=list)
     seed: int = 0
+    readings: Readings = Readings()

@@ -122,6 +122,12 @@ class Client:
         return tuple(common_name(cert) for cert in self.chain)
 
     @cached_property
+    def leaf_validity(self) -> tuple[float, float]:
+        """From when until when the leaf is valid, in seconds since 1970."""
+        leaf = self.chain[0]
+        return leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
+
+    @cached_property
     def thumbprints(self) -> list[str]:
         return [thumbprint(cert) for cert in self.chain]
 

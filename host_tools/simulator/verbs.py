@@ -7,7 +7,7 @@ from microdps.protocol.url import split_host
 
 from .faults import KINDS, OPTIONS, SERVICES, parse
 from .run import simulate
-from .settings import ERROR_BODIES, Settings
+from .settings import ERROR_BODIES, Readings, Settings
 
 
 def add_simulate_parser(verbs) -> None:
@@ -35,6 +35,7 @@ def add_simulate_parser(verbs) -> None:
     )
     _add_ports(verb)
     _add_behaviour(verb)
+    _add_readings(verb)
     _add_faults(verb)
     verb.set_defaults(function=_simulate)
 
@@ -96,6 +97,38 @@ def _add_behaviour(verb) -> None:
         action="store_true",
         help="switch off the service's limits: 1,000 registrations a minute, 5 polls of a device"
         " in 10 s, 100 messages a second for a minute",
+    )
+
+
+def _add_readings(verb) -> None:
+    """How to read what Azure's documents leave open."""
+    verb.add_argument(
+        "--verified-ca",
+        choices=("sent", "stored"),
+        default="sent",
+        help="the verified CA certificate of a chain: the device must send it, as the documents"
+        " say; or it may also have signed the last certificate that is sent (%(default)s)",
+    )
+    verb.add_argument(
+        "--group-device",
+        choices=("leaf", "issuer"),
+        default="leaf",
+        help="how a hub knows a group's device: by the leaf with which it registered; or by any"
+        " leaf that the group accepts (%(default)s)",
+    )
+    verb.add_argument(
+        "--unknown-device",
+        choices=("401002", "404201"),
+        default="401002",
+        help="how DPS refuses a certificate that no enrollment accepts (%(default)s)",
+    )
+
+
+def _readings(args: argparse.Namespace) -> Readings:
+    return Readings(
+        stored_ca=args.verified_ca == "stored",
+        group_by_issuer=args.group_device == "issuer",
+        unknown_404=args.unknown_device == "404201",
     )
 
 
@@ -190,5 +223,6 @@ def _simulate(args: argparse.Namespace) -> None:
             late="" if args.hub_certificate == "handshake" else args.hub_certificate,
             retry_after_s=args.retry_after,
             assign_after_s=args.assign_after,
+            readings=_readings(args),
         )
     )

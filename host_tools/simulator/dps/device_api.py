@@ -10,11 +10,11 @@ import uuid
 
 from microdps.program.config import valid_registration_id
 
-from ..attestation import attest
-from ..call import ApiError, Call, Response, new_etag
+from ..attestation import NOT_FOUND, attest
+from ..call import ApiError, Call, Response, lower_case, new_etag, timestamp
 from ..http_service import HttpService
 from ..hub.device_api import Hub
-from . import allocation, ca_certificates, service_api
+from . import allocation, management_api, service_api
 
 HSTS = {"strict-transport-security": "max-age=31536000; includeSubDomains"}
 VERSIONS = (
@@ -26,6 +26,14 @@ VERSIONS = (
     "2026-04-01",
     "2026-11-01",
 )
+
+# How long an assignment takes at least, in the answer's dates: the how-to shows about 0.24 s.
+LEAST_ASSIGN_S = 0.2
+
+# The first segments of the service API's paths, by their lower case.
+SERVICE_PATHS = {
+    name.lower(): name for name in ("enrollments", "enrollmentGroups", "registrations")
+}
 
 # The errorCode if there is no hub to assign (azure-iot-sdk-c: DPS_HUB_ERROR_NO_HUB).
 NO_HUB = 400208
@@ -46,22 +54,26 @@ class Dps(HttpService):
         self.assign_after_s = assign_after_s
 
     def respond(self, call: Call) -> Response:
-        match call.path:
-            case [scope, "registrations", name]:
-                response = self._lookup(call, scope, name)
-            case [scope, "registrations", name, "register"]:
-                response = self._register(call, scope, name)
-            case [scope, "registrations", name, "operations", operation]:
-                response = self._operation_status(call, scope, name, operation)
+        if len(call.path) > 1 and not call.path[-1] and call.path[0].lower() in SERVICE_PATHS:
+            call.path = call.path[:-1]  # azure-iot-sdk-node has a slash before the query
+        # The REST reference mixes upper and lower case.
+        match lower_case(call.path):
+            case [_, "registrations", _]:
+                response = self._lookup(call, *call.path[::2])
+            case [_, "registrations", _, "register"]:
+                response = self._register(call, call.path[0], call.path[2])
+            case [_, "registrations", _, "operations", _]:
+                response = self._operation_status(call, *call.path[::2])
             case (
-                ["enrollments" | "enrollmentGroups"]
-                | ["enrollments" | "enrollmentGroups" | "registrations", _]
-                | ["enrollments" | "enrollmentGroups", _, "attestationmechanism"]
+                ["enrollments" | "enrollmentgroups"]
+                | ["enrollments" | "enrollmentgroups" | "registrations", _]
+                | ["enrollments" | "enrollmentgroups", _, "attestationmechanism"]
                 | ["registrations", _, "query"]
-            ):
+            ) as found:
+                call.path = (SERVICE_PATHS[found[0]], *call.path[1:2], *found[2:])
                 response = service_api.respond(self, call, list(self.hubs))
             case ["subscriptions", *_]:
-                response = ca_certificates.respond(self, call)
+                response = management_api.respond(self, call)
             case _:
                 # Inferred: the code. The status 404 is documented.
                 raise ApiError(404, 404000, "Resource not found.")
@@ -70,7 +82,7 @@ class Dps(HttpService):
 
     def error_response(self, call: Call, error: ApiError) -> Response:
         response = super().error_response(call, error)
-        if call.path[0] == "subscriptions":
+        if call.path[0].lower() == "subscriptions":
             # Azure Resource Manager's form.
             response.body = {"error": {"code": str(error.code), "message": error.message}}
         # The REST reference has this header for every error.
@@ -80,15 +92,23 @@ class Dps(HttpService):
     def _register(self, call: Call, scope: str, name: str) -> Response:
         """Register Device."""
         self._check_call(call, "PUT", scope)
-        registration_id = call.json().get("registrationId", name)
+        body = call.json()
+        registration_id = body.get("registrationId", name)
         if not isinstance(registration_id, str) or registration_id.lower() != name.lower():
             raise ApiError(400, 400004, "The registration ID differs from that of the path.")
         if not valid_registration_id(name):
             raise ApiError(400, 400004, "The registration ID is invalid.")
+        if body.get("csr") is not None:
+            # The real service issues a certificate, from 2025-07-01-preview on.
+            raise ApiError(
+                400,
+                400004,
+                "csr: issuing certificates is not simulated. Register without it.",
+            )
         if wait_s := self.limits.wait_s(self.limits.registrations):
             # Inferred: the code. The status 429 is documented.
             raise ApiError(429, 429001, "Too many registrations.", wait_s)
-        found, enrollment = attest(call.client, name, self.store, self.now())
+        found, enrollment = self._attest(call, name)
         chain = call.client.thumbprints
         if enrollment["provisioningStatus"] == "disabled":
             # The service's MQTT answers like this. Inferred: that HTTPS does the same.
@@ -107,13 +127,17 @@ class Dps(HttpService):
         """Assign a device to a hub → the state of the registration. found: kind, enrollment ID."""
         registration = self.store.registrations.get(name)
         before = registration[2] if registration else {}
-        now = self.timestamp()
+        now = self.now()
         state: dict = {
-            "x509": {},
+            "x509": {"enrollmentGroupId": enrollment["enrollmentGroupId"]}
+            if found[0] == "group"
+            else {},
             "registrationId": name,
-            "createdDateTimeUtc": before.get("createdDateTimeUtc", now),
+            "createdDateTimeUtc": before.get("createdDateTimeUtc", timestamp(now)),
         }
-        end = {"lastUpdatedDateTimeUtc": now, "etag": new_etag()}
+        # The device is assigned later than it has asked, also if it need not wait at all.
+        assigned_at = now + max(self.assign_after_s, LEAST_ASSIGN_S)
+        end = {"lastUpdatedDateTimeUtc": timestamp(assigned_at), "etag": new_etag()}
         chosen = allocation.choose_hub(enrollment, name, list(self.hubs))
         fault = call.faults.get("failed")
         if fault or chosen is None:
@@ -165,7 +189,7 @@ class Dps(HttpService):
         if wait_s := self.limits.wait_s(self.limits.polls, name.lower()):
             # Inferred: the code. The status 429 is documented.
             raise ApiError(429, 429001, "Too many requests for the operation's status.", wait_s)
-        attest(call.client, name, self.store, self.now())
+        self._attest(call, name)
         registration = self.store.registrations.get(name)
         if not registration or not operation or registration[0] != operation:
             # Inferred: the code.
@@ -188,12 +212,23 @@ class Dps(HttpService):
         """Device Registration Status Lookup: the state of the registration alone."""
         self._check_call(call, "POST", scope)
         call.json()
-        attest(call.client, name, self.store, self.now())
+        self._attest(call, name)
         registration = self.store.registrations.get(name)
         if not registration:
             # Inferred: the code.
             raise ApiError(404, 404201, "Registration not found.")
         return Response(200, registration[2])
+
+    def _attest(self, call: Call, name: str) -> tuple[tuple[str, str], dict]:
+        """The enrollment of a call's client, as attestation.attest() returns it."""
+        readings = self.context.readings
+        try:
+            return attest(call.client, name, self.store, self.now(), readings.stored_ca)
+        except ApiError as error:
+            if readings.unknown_404 and error.message == NOT_FOUND:
+                # Seen of the service for TPM only (azure-iot-sdk-csharp's tests).
+                raise ApiError(404, 404201, "Not found.", cause=error.cause) from error
+            raise
 
     def _check_call(self, call: Call, method: str, scope: str) -> None:
         if call.method != method:
@@ -202,4 +237,5 @@ class Dps(HttpService):
             raise ApiError(400, 400004, "The api-version is not supported.")
         if scope != self.store.id_scope:
             # Inferred: an unknown ID scope is refused like an unknown certificate.
-            raise ApiError(401, 401002, "Unauthorized")
+            cause = f"the request is for scope {scope!r}, this DPS is {self.store.id_scope!r}"
+            raise ApiError(401, 401002, "Unauthorized", cause=cause)

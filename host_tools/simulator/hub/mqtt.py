@@ -126,7 +126,7 @@ class Connection(Protocol):
             client = client_of(self.transport.getHandle())
             self.hub.authorize(client, device_id)
         except ApiError as error:
-            self._refuse(UNAUTHORIZED, f"{error.code} {error.message}")
+            self._refuse(UNAUTHORIZED, error.log_text)
             return
         self._accept(device_id, client, keep_alive)
 

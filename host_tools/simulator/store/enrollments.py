@@ -3,11 +3,14 @@
 IDs are compared without regard to case, as DPS does.
 """
 
+import base64
 import contextlib
 import json
 import sqlite3
 import time
 from collections.abc import Iterator
+
+from cryptography import x509
 
 from .database import fetch_record, like_pattern
 
@@ -135,6 +138,15 @@ class CaCertificates:
         """All records, in the order of their names."""
         rows = self._db.execute("SELECT record FROM authorities ORDER BY name")
         return [json.loads(record) for (record,) in rows]
+
+    def verified_certificates(self) -> list[x509.Certificate]:
+        """The certificates that are verified, in the order of their names."""
+        properties = [record["properties"] for record in self.all()]
+        return [
+            x509.load_der_x509_certificate(base64.b64decode(one["certificate"]))
+            for one in properties
+            if one["isVerified"]
+        ]
 
     def delete(self, name: str) -> None:
         self.generation += 1
