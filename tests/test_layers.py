@@ -30,8 +30,9 @@ HOST_LAYERS = {
 
 # host_tools/simulator/: the same. "services" is shared by dps and hub; "servers" starts all.
 SIMULATOR_ROOMS = {
-    "services": "attestation call faults http_service limits settings tls transport_faults",
-    "servers": "listener process run server server_certificate verbs",
+    "services": "attestation call channel faults http_service limits settings tls"
+    " transport_faults",
+    "servers": "listener process run server server_certificate state_lock verbs",
 }
 SIMULATOR_LAYERS = {
     "store": "",

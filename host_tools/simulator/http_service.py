@@ -14,7 +14,7 @@ from email.utils import formatdate
 from twisted.internet import defer, reactor, task
 from twisted.python.failure import Failure
 from twisted.web import server
-from twisted.web.http import HTTPChannel, Request
+from twisted.web.http import Request
 from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 
@@ -53,23 +53,6 @@ class BoundedRequest(server.Request):
         super().handleContentChunk(data[: max(0, room)])
 
 
-class Channel(HTTPChannel):
-    """An HTTP/1.1 connection that ignores everything after it has begun to close.
-
-    Twisted's own reads on after a malformed request, and fails.
-    """
-
-    _closing = False
-
-    def lineReceived(self, line: bytes) -> None:
-        if not self._closing:
-            super().lineReceived(line)
-
-    def loseConnection(self) -> None:
-        self._closing = True
-        super().loseConnection()
-
-
 @dataclass
 class Context:
     """Shared by all services of a simulator.
@@ -105,6 +88,11 @@ class HttpService(Resource):
         self.limits = context.limits
         self.tls = tls
 
+    @property
+    def names(self) -> set[str]:
+        """The service's own names, in lower case, with its port and without."""
+        return {self.host.lower(), self.host.rsplit(":", 1)[0].lower()}
+
     def respond(self, call: Call) -> Response:
         """Answer a call. Raises ApiError."""
         raise NotImplementedError
@@ -125,6 +113,10 @@ class HttpService(Resource):
 
     def timestamp(self) -> str:
         return timestamp(self.now())
+
+    def refuse_connection(self, why: str) -> None:
+        """Record that a connection was closed before there was a request."""
+        self.context.commits.record(self.name, "CLOSE", "", 0, (), why)
 
     def render(self, request: Request) -> int:
         path = _parse_uri(request.uri)[0]

@@ -16,6 +16,10 @@ def simulate(settings: Settings) -> None:
 
     _raise_file_limit()
     running = start(settings, _print_line)
+    size = settings.keep_bytes / 10**6
+    _print_line(
+        f"keeps the last {settings.keep_count:,} messages, at most {size:,.0f} MB of them (--keep)"
+    )
     _print_line(f"service API: {running.connection_string}")
     hubs = " ".join(f"hub=https://{hub}" for hub in running.hubs)
     ready = (

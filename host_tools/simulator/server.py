@@ -1,19 +1,23 @@
 """Start the simulated services on their ports."""
 
+from __future__ import annotations
+
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from twisted.web.server import Site
 
 from .. import ToolError
 from ..certs.making import CertAndKey
 from ..files import write_files
+from .channel import Channel
 from .dps.authorization import KEY_NAME
 from .dps.device_api import Dps
 from .faults import Faults
-from .http_service import BoundedRequest, Channel, Context, HttpService
+from .http_service import BoundedRequest, Context, HttpService
 from .hub.device_api import Hub
 from .hub.mqtt import MqttServer
 from .limits import Limits
@@ -22,13 +26,17 @@ from .page.admin import Admin
 from .page.page import Page
 from .server_certificate import server_certificate, wrong_server_certificate
 from .settings import Settings
+from .state_lock import lock_state, tell_holder
 from .store.store import Store
 from .tls import ServerTLS
 
 
 @dataclass
 class Running:
-    """The addresses of the services, and the other values that a client needs."""
+    """The addresses of the services, and the other values that a client needs.
+
+    lock  the locked file of the state, which must stay open
+    """
 
     dps: str
     hubs: list[str]
@@ -36,6 +44,7 @@ class Running:
     root: Path
     id_scope: str
     connection_string: str
+    lock: IO[str]
 
 
 def start(settings: Settings, log: Callable[[str], None]) -> Running:
@@ -43,17 +52,36 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
 
     log  a function that takes one or more lines
     """
-    context = Context(
-        _open_store(settings),
-        _switch_on_faults(settings),
-        Limits(settings.limits),
-        log,
-        settings.readings,
-    )
-    store = context.store
+    lock = lock_state(settings.state)
+    store = _open_store(settings.state)
+    faults, limits = _switch_on_faults(settings), Limits(settings.limits)
+    context = Context(store, faults, limits, log, settings.readings)
     tls = TlsMaker(settings, context.faults)
     listener = Listener(settings.host, address_of(settings.host))
     hubs = _start_hubs(settings, context, tls, listener)
+    dps = _start_dps(settings, context, tls, listener, hubs)
+    page = Page(store, hubs)
+    page.putChild(b"admin", Admin(context, hubs))  # type: ignore[arg-type]
+    page_port = listener.listen_plain(settings.page_port, Site(page)).getHost().port
+    # Only now, when all ports are bound, is anything of the state changed.
+    if settings.id_scope:
+        store.set("id_scope", settings.id_scope)
+    store.messages.limit(settings.keep_count, settings.keep_bytes)
+    tell_holder(lock, f"DPS on {dps.host}, page on port {page_port}")
+    return Running(
+        dps.host,
+        [hub.host for hub in hubs],
+        f"http://localhost:{page_port}/",
+        (settings.state / "root.cert.pem").resolve(),
+        store.id_scope,
+        _write_connection_string(settings.state, dps.host, store.service_key),
+        lock,
+    )
+
+
+def _start_dps(
+    settings: Settings, context: Context, tls: TlsMaker, listener: Listener, hubs: list[Hub]
+) -> Dps:
     dps_tls = tls.make("dps")
     dps = Dps(
         context,
@@ -62,19 +90,8 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
         retry_after_s=settings.retry_after_s,
         assign_after_s=settings.assign_after_s,
     )
-    dps.host = listener.host(listener.listen(settings.dps_port, dps_tls, _site(dps)))
-    page = Page(store, hubs)
-    page.putChild(b"admin", Admin(context, hubs))  # type: ignore[arg-type]
-    page_port = listener.listen_plain(settings.page_port, Site(page)).getHost().port
-    connection_string = _write_connection_string(settings.state, dps.host, store.service_key)
-    return Running(
-        dps.host,
-        [hub.host for hub in hubs],
-        f"http://localhost:{page_port}/",
-        (settings.state / "root.cert.pem").resolve(),
-        store.id_scope,
-        connection_string,
-    )
+    dps.host = listener.host(listener.listen(settings.dps_port, dps_tls, make_site(dps)))
+    return dps
 
 
 def _write_connection_string(state: Path, host: str, key: str) -> str:
@@ -84,16 +101,13 @@ def _write_connection_string(state: Path, host: str, key: str) -> str:
     return text
 
 
-def _open_store(settings: Settings) -> Store:
+def _open_store(state: Path) -> Store:
     try:
-        store = Store(settings.state)
+        return Store(state)
     except (OSError, sqlite3.Error) as error:
         raise ToolError(
-            f"cannot keep the state in {settings.state}: {error}; give another folder with --state"
+            f"cannot keep the state in {state}: {error}; give another folder with --state"
         ) from error
-    if settings.id_scope:
-        store.set("id_scope", settings.id_scope)
-    return store
 
 
 def _switch_on_faults(settings: Settings) -> Faults:
@@ -135,12 +149,12 @@ def _start_hubs(
         port = settings.hub_port and settings.hub_port + 2 * number
         # MQTT always asks for the certificate in the first handshake.
         mqtt_tls, mqtt = tls.make("hub"), MqttServer(hub)
-        hub.host = listener.listen_pair(port, hub_tls, _site(hub), mqtt_tls, mqtt)
+        hub.host = listener.listen_pair(port, hub_tls, make_site(hub), mqtt_tls, mqtt)
         hubs.append(hub)
     return hubs
 
 
-def _site(service: HttpService) -> Site:
+def make_site(service: HttpService) -> Site:
     site = Site(service, BoundedRequest)
     site.noisy = False
     site.protocol = Channel  # type: ignore[assignment]

@@ -26,8 +26,9 @@ class Readings:
 class Settings:
     """The options of `microdps simulate`.
 
-    late  how the hubs treat a request without a certificate: "", "renegotiate", "close" or
-          "unauthorized", as tls.ServerTLS describes
+    late        how the hubs treat a request without a certificate: "", "renegotiate", "close" or
+                "unauthorized", as tls.ServerTLS describes
+    keep_count  how many messages are kept, and how many bytes of them
     """
 
     state: Path
@@ -45,3 +46,5 @@ class Settings:
     faults: list[str] = field(default_factory=list)
     seed: int = 0
     readings: Readings = Readings()
+    keep_count: int = 1_000_000
+    keep_bytes: int = 10**9

@@ -30,6 +30,10 @@ CIPHERS = (
 )
 
 
+# How long a client may take to send its certificate late.
+RENEGOTIATE_S = 30
+
+
 def _accept_any(connection, cert, number, depth, ok) -> bool:
     return True
 
@@ -92,7 +96,7 @@ class ServerTLS:
         connection.do_handshake()  # writes the HelloRequest, and reports that as a handshake done
         self._renegotiating[connection] = done
         transport._flushSendBIO()  # Twisted has no public method for this
-        return done
+        return done.addTimeout(RENEGOTIATE_S, reactor)  # type: ignore[arg-type]
 
     def _handshake_done(self, connection: SSL.Connection, where: int, ret: int) -> None:
         if where & SSL.SSL_CB_HANDSHAKE_DONE and connection in self._renegotiating:

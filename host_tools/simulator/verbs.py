@@ -1,6 +1,7 @@
 """microdps simulate."""
 
 import argparse
+import re
 from pathlib import Path
 
 from microdps.protocol.url import split_host
@@ -8,6 +9,9 @@ from microdps.protocol.url import split_host
 from .faults import KINDS, OPTIONS, SERVICES, parse
 from .run import simulate
 from .settings import ERROR_BODIES, Readings, Settings
+
+KEEP_COUNT, KEEP_BYTES = Settings.keep_count, Settings.keep_bytes
+UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
 
 
 def add_simulate_parser(verbs) -> None:
@@ -32,6 +36,14 @@ def add_simulate_parser(verbs) -> None:
         default="localhost",
         help="name or IP address of this machine that a board on the desk can reach; without it"
         " nothing listens beyond loopback (%(default)s)",
+    )
+    verb.add_argument(
+        "--keep",
+        type=_keep,
+        default=(KEEP_COUNT, KEEP_BYTES),
+        metavar="N[,SIZE]",
+        help="keep the last N messages, or as many as are at most SIZE large, such as 200MB; older"
+        " ones are deleted (1000000,1GB)",
     )
     _add_ports(verb)
     _add_behaviour(verb)
@@ -183,6 +195,22 @@ def _count(text: str) -> int:
     return count
 
 
+def _keep(text: str) -> tuple[int, int]:
+    """How many messages, and how many bytes of them."""
+    count, size = KEEP_COUNT, KEEP_BYTES
+    for part in text.split(","):
+        found = re.fullmatch(r"([1-9][0-9]{0,11})(?:([KMG])B)?", part.strip(), re.IGNORECASE)
+        if not found:
+            raise argparse.ArgumentTypeError(
+                "must be a number of messages, a size such as 200MB or 1GB, or both with a comma"
+            )
+        if found[2]:
+            size = int(found[1]) * UNITS[found[2].upper()]
+        else:
+            count = int(found[1])
+    return count, size
+
+
 def _port(text: str) -> int:
     port = int(text)
     if not 0 <= port < 65536:
@@ -224,5 +252,7 @@ def _simulate(args: argparse.Namespace) -> None:
             retry_after_s=args.retry_after,
             assign_after_s=args.assign_after,
             readings=_readings(args),
+            keep_count=args.keep[0],
+            keep_bytes=args.keep[1],
         )
     )

@@ -201,10 +201,10 @@ def _page(service: HttpService, call: Call, item_type: str, find, key: str) -> R
     if count and not (count.isascii() and count.isdecimal() and int(count[:10]) > 0):
         raise ApiError(400, 400004, "x-ms-max-item-count is no number above 0.")
     limit = min(int(count[:10]), PAGE_LIMIT) if count else PAGE_LIMIT
-    about = [item_type, key, query]
+    about = [item_type, key, str(query)]
     token, secret = call.header("x-ms-continuation") or "", service.store.service_key
-    last, page, whole = read_continuation(secret, about, token), [], False
-    size = max(limit, BATCH)
+    last, size, whole = read_continuation(secret, about, token), max(limit, BATCH), False
+    page: list[dict] = []
     while len(page) < limit and not whole:
         found = find(key, last, size)
         whole = len(found) < size

@@ -40,7 +40,6 @@ class Api:
     def __init__(self, store: Store, hubs: list[Hub]):
         self._store = store
         self._hubs = hubs
-        self._id_scope = store.id_scope
         # Another value tells the page that the simulator was restarted, perhaps with other state.
         self._instance = secrets.token_hex(8)
         # Hub and ID of a device → number of its messages up to a message, and that one's number.
@@ -56,7 +55,7 @@ class Api:
 
     def _overview(self, parameters: dict[str, str]) -> dict:
         check_none_left(parameters)
-        about = {"instance": self._instance, "idScope": self._id_scope}
+        about = {"instance": self._instance, "idScope": self._store.id_scope}
         return about | {"hubs": [hub.host for hub in self._hubs]} | self._store.totals()
 
     def _devices(self, parameters: dict[str, str]) -> dict:

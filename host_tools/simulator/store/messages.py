@@ -16,6 +16,9 @@ from .database import fetch_value
 REQUESTS_KEPT = 20_000
 SWEEP_INTERVAL = 1_000
 
+# Messages are deleted so that this part of the limit is free again.
+TRIM = 100
+
 # The names in a chain as JSON. Most requests have the same ones.
 _to_json = functools.lru_cache(10_000)(json.dumps)
 
@@ -25,12 +28,52 @@ class Messages:
 
     def __init__(self, db: sqlite3.Connection):
         self._db = db
+        self._limits: tuple[int, int] | None = None
+        self._count = self._size = 0
 
     def add(self, hub: str, device_id: str, properties: dict, body: bytes) -> None:
+        text = json.dumps(properties)
         self._db.execute(
             "INSERT INTO messages (at, hub, device_id, properties, body) VALUES (?, ?, ?, ?, ?)",
-            (time.time(), hub.lower(), device_id, json.dumps(properties), body),
+            (time.time(), hub.lower(), device_id, text, body),
         )
+        if self._limits:
+            self._count += 1
+            self._size += len(text) + len(body)
+            self._trim(*self._limits)
+
+    def limit(self, count: int, size: int) -> None:
+        """Keep only the newest messages from now on: so many, and bodies and properties so large.
+
+        size  in bytes
+        """
+        self._limits = count, size
+        self.recount()
+        self._trim(count, size)
+
+    def recount(self) -> None:
+        """Count what is kept. Necessary at the start, and after a rollback."""
+        if self._limits:
+            self._count, self._size = self._db.execute(
+                "SELECT count(*), ifnull(sum(length(body) + length(properties)), 0) FROM messages"
+            ).fetchone()
+
+    def _trim(self, count: int, size: int) -> None:
+        """Delete the oldest messages, some more than necessary, so that it is seldom necessary.
+
+        The newest one stays in any case.
+        """
+        if self._count <= count and self._size <= size:
+            return
+        few, small = count - count // TRIM, size - size // TRIM
+        last = 0
+        for number, length in self._db.execute(
+            "SELECT number, length(body) + length(properties) FROM messages ORDER BY number"
+        ):
+            if self._count == 1 or (self._count <= few and self._size <= small):
+                break
+            last, self._count, self._size = number, self._count - 1, self._size - length
+        self._db.execute("DELETE FROM messages WHERE number <= ?", (last,))
 
     def all(self) -> Iterator[tuple[str, str, dict, bytes]]:
         """Hub, device ID, properties and body of each message."""

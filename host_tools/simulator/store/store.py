@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from .database import fetch_value, open_database
@@ -18,6 +19,7 @@ class Store:
 
     def __init__(self, folder: Path):
         self._db = open_database(folder)
+        self._settings: dict[str, str] = {}
         self.enrollments = Enrollments(self._db)
         self.ca_certificates = CaCertificates(self._db)
         self.registrations = Registrations(self._db)
@@ -39,6 +41,8 @@ class Store:
     def rollback(self) -> None:
         self._db.execute("ROLLBACK")
         self.devices.clear_cache()
+        self._settings.clear()
+        self.messages.recount()
 
     @property
     def generation(self) -> tuple[int, int]:
@@ -48,21 +52,27 @@ class Store:
         """
         return self.enrollments.generation, self.ca_certificates.generation
 
-    def setting(self, name: str, default: str) -> str:
-        """A setting. If there is none yet, the default becomes its value."""
-        self._db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default))
-        return fetch_value(self._db, "SELECT value FROM settings WHERE name = ?", name)
+    def setting(self, name: str, default: Callable[[], str]) -> str:
+        """A setting. If there is none yet, it gets a default."""
+        if name not in self._settings:
+            self._db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (name, default()))
+            query = "SELECT value FROM settings WHERE name = ?"
+            self._settings[name] = fetch_value(self._db, query, name)
+        return self._settings[name]
 
     def set(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+        self._settings[name] = value
 
     @property
     def id_scope(self) -> str:
-        return self.setting("id_scope", f"0ne{secrets.randbelow(10**8):08}")
+        return self.setting("id_scope", lambda: f"0ne{secrets.randbelow(10**8):08}")
 
     @property
     def service_key(self) -> str:
-        return self.setting("service_key", base64.b64encode(secrets.token_bytes(32)).decode())
+        return self.setting(
+            "service_key", lambda: base64.b64encode(secrets.token_bytes(32)).decode()
+        )
 
     def totals(self) -> dict:
         """How much there is of everything; and a mark that changes with each change."""
