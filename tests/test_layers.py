@@ -32,7 +32,7 @@ HOST_LAYERS = {
 SIMULATOR_ROOMS = {
     "services": "attestation call channel faults http_service limits settings tls"
     " transport_faults",
-    "servers": "listener process run server server_certificate state_lock verbs",
+    "servers": "by_name endpoints listener process run server server_certificate state_lock verbs",
 }
 SIMULATOR_LAYERS = {
     "store": "",

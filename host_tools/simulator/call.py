@@ -6,9 +6,9 @@ import functools
 import json
 import uuid
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography import x509
-from twisted.web.http import Request
 
 from .tls import Client
 
@@ -52,11 +52,12 @@ class ApiError(Exception):
 class Call:
     """A parsed request.
 
-    path    the segments of the path
-    faults  the faults that apply to it: kind → Fault
+    request  of Twisted; None over MQTT
+    path     the segments of the path
+    faults   the faults that apply to it: kind → Fault
     """
 
-    request: Request
+    request: Any
     method: str
     path: tuple[str, ...]
     query: dict[str, str]
@@ -88,7 +89,7 @@ class Call:
 
     def body(self) -> bytes:
         """The body's bytes. Raises ApiError if it is over the limit."""
-        body = self.request.content.read(BODY_LIMIT + 1)  # type: ignore[attr-defined]
+        body = self.request.content.read(BODY_LIMIT + 1)
         if len(body) > BODY_LIMIT:
             raise ApiError(413, 413001, "The request body is too large.")
         return body

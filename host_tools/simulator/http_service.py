@@ -74,11 +74,14 @@ class Context:
 class HttpService(Resource):
     """One simulated service. A subclass has respond(), and changes error_response() if needed.
 
-    host  its name and port, known when it listens
+    host          its name and port, known when it listens
+    service_host  the same for its service API
+    aliases       other names of its own, in lower case
     """
 
     isLeaf = True
-    host = ""
+    host = service_host = ""
+    aliases: set[str] = set()  # noqa: RUF012  replaced, never changed
 
     def __init__(self, name: str, context: Context, tls: ServerTLS):
         super().__init__()
@@ -91,7 +94,7 @@ class HttpService(Resource):
     @property
     def names(self) -> set[str]:
         """The service's own names, in lower case, with its port and without."""
-        return {self.host.lower(), self.host.rsplit(":", 1)[0].lower()}
+        return {self.host.lower(), self.host.rsplit(":", 1)[0].lower()} | self.aliases
 
     def respond(self, call: Call) -> Response:
         """Answer a call. Raises ApiError."""
@@ -163,14 +166,8 @@ class HttpService(Resource):
         )
         commits = self.context.commits
         commits.begin()
-        text = ""
         try:
-            response = self._fault_response(call) or self.respond(call)
-        except ApiError as error:
-            response = self.error_response(call, error)
-            if error.retry_after_s:
-                response.headers["retry-after"] = str(error.retry_after_s)
-            text = error.log_text
+            response, text = self.answer(call)
         except Exception:
             self._internal_error(Failure(), request)
             return
@@ -179,6 +176,16 @@ class HttpService(Resource):
             lambda: self._write(request, call, response),
             lambda failure: self._internal_error(failure, request),
         )
+
+    def answer(self, call: Call) -> tuple[Response, str]:
+        """The response to a call, and the text for the log if it is an error."""
+        try:
+            return self._fault_response(call) or self.respond(call), ""
+        except ApiError as error:
+            response = self.error_response(call, error)
+            if error.retry_after_s:
+                response.headers["retry-after"] = str(error.retry_after_s)
+            return response, error.log_text
 
     def _fault_response(self, call: Call) -> Response | None:
         """The response of a fault, if one replaces the service's own. Raises ApiError."""

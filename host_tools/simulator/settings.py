@@ -26,9 +26,11 @@ class Readings:
 class Settings:
     """The options of `microdps simulate`.
 
-    late        how the hubs treat a request without a certificate: "", "renegotiate", "close" or
-                "unauthorized", as tls.ServerTLS describes
-    keep_count  how many messages are kept, and how many bytes of them
+    late           how the hubs treat a request without a certificate: "", "renegotiate", "close"
+                   or "unauthorized", as tls.ServerTLS describes
+    names          "ports": each service has its own ports; "azure": names, on ports 443 and 8883
+    dps_mqtt_port  None: 8883 if it is free, else any
+    keep_count     how many messages are kept, and how many bytes of them
     """
 
     state: Path
@@ -46,5 +48,7 @@ class Settings:
     faults: list[str] = field(default_factory=list)
     seed: int = 0
     readings: Readings = Readings()
+    names: str = "ports"
+    dps_mqtt_port: int | None = None
     keep_count: int = 1_000_000
     keep_bytes: int = 10**9

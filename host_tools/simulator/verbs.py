@@ -53,7 +53,19 @@ def add_simulate_parser(verbs) -> None:
 
 
 def _add_ports(verb) -> None:
+    verb.add_argument(
+        "--names",
+        choices=("ports", "azure"),
+        default="ports",
+        help="how clients tell the services apart: by ports; or by Azure's names, on ports 443 and"
+        " 8883 of one address, as Microsoft's SDKs need it (%(default)s)",
+    )
     verb.add_argument("--dps-port", type=_port, default=8443, help="0: any (%(default)s)")
+    verb.add_argument(
+        "--dps-mqtt-port",
+        type=_port,
+        help="of DPS over MQTT; 0: any (8883 if that is free, else any)",
+    )
     verb.add_argument(
         "--hub-port",
         type=_port,
@@ -242,6 +254,8 @@ def _simulate(args: argparse.Namespace) -> None:
             id_scope=args.id_scope,
             dps_port=args.dps_port,
             hub_port=args.hub_port,
+            names=args.names,
+            dps_mqtt_port=args.dps_mqtt_port,
             page_port=args.page_port,
             hubs=args.hubs,
             errors=args.hub_errors,

@@ -14,6 +14,7 @@ from ..attestation import NOT_FOUND, attest
 from ..call import ApiError, Call, Response, lower_case, new_etag, timestamp
 from ..http_service import HttpService
 from ..hub.device_api import Hub
+from ..hub.twin import first_twin
 from . import allocation, management_api, service_api
 
 HSTS = {"strict-transport-security": "max-age=31536000; includeSubDomains"}
@@ -29,6 +30,9 @@ VERSIONS = (
 
 # How long an assignment takes at least, in the answer's dates: the how-to shows about 0.24 s.
 LEAST_ASSIGN_S = 0.2
+
+# Substatus of a device whose twin moves with it.
+KEEP_DATA = ("initialAssignment", "deviceDataMigrated")
 
 # The first segments of the service API's paths, by their lower case.
 SERVICE_PATHS = {
@@ -49,9 +53,14 @@ class Dps(HttpService):
 
     def __init__(self, *args, hubs: list[Hub], retry_after_s: int, assign_after_s: float):
         super().__init__("dps", *args)
-        self.hubs = {hub.host: hub for hub in hubs}
+        self._hubs = hubs
         self.retry_after_s = retry_after_s
         self.assign_after_s = assign_after_s
+
+    @property
+    def hubs(self) -> dict[str, Hub]:
+        """The linked hubs by their hosts, which are known when they listen."""
+        return {hub.host: hub for hub in self._hubs}
 
     def respond(self, call: Call) -> Response:
         if len(call.path) > 1 and not call.path[-1] and call.path[0].lower() in SERVICE_PATHS:
@@ -172,7 +181,11 @@ class Dps(HttpService):
         if (old_hub, old_id) != (hub, device_id):
             if old_hub in self.hubs:
                 self.hubs[old_hub].disconnect(old_id)
+            if substatus in KEEP_DATA:
+                self.store.twins.move((old_hub, old_id), (hub, device_id))
             self.store.devices.delete(old_hub, old_id)
+        if not self.store.twins.exists(hub, device_id):
+            self.store.twins.put(hub, device_id, first_twin(enrollment.get("initialTwin")))
         record = {
             "kind": kind,
             "registrationId": name,

@@ -92,7 +92,6 @@ def _check_method(call: Call, method: str) -> None:
 
 def _instance(service: HttpService, subscription: str, group: str, name: str) -> dict:
     path = f"/subscriptions/{subscription}/resourceGroups/{group}/providers"
-    host = service.host
     return {
         "id": f"{path}/Microsoft.Devices/provisioningServices/{name}",
         "name": name,
@@ -105,8 +104,8 @@ def _instance(service: HttpService, subscription: str, group: str, name: str) ->
             "state": "Active",
             "provisioningState": "Succeeded",
             "allocationPolicy": "Hashed",
-            "serviceOperationsHostName": host,
-            "deviceProvisioningHostName": host,
+            "serviceOperationsHostName": service.service_host,
+            "deviceProvisioningHostName": service.host,
             "idScope": service.store.id_scope,
             "iotHubs": [],
         },

@@ -49,15 +49,14 @@ EXPIRY_S = 3600
 class Hub(HttpService):
     """A hub. Its host is known when it listens; DPS assigns devices to this host.
 
-    errors  "legacy" or "new": the body of its errors
-    mqtt    the devices' MQTT connections, when MQTT listens
+    errors       "legacy" or "new": the body of its errors
+    connections  device ID → its MQTT connection, one for each device
     """
-
-    mqtt: Any = None
 
     def __init__(self, *args, errors: str = "legacy"):
         super().__init__("hub", *args)
         self.errors = errors
+        self.connections: dict[str, Any] = {}
 
     def respond(self, call: Call) -> Response:
         device_id, lock = [*call.path[1:2], ""][0], [*call.path[4:5], ""][0]
@@ -133,12 +132,17 @@ class Hub(HttpService):
         now = self.now()
         record = {"properties": properties, "enqueued": self.timestamp()}
         self.store.cloud_to_device.put(self.host, device_id, record, body, now + expiry_s)
+        if connection := self.connections.get(device_id):
+            connection.deliver()
+
+    def lock_next(self, device_id: str, until: float, prefix: str = "") -> tuple | None:
+        """Lock the next message for a device, as CloudToDevice.lock_next() does."""
+        now, queue = self.now(), self.store.cloud_to_device
+        queue.count(self.host, device_id, now)  # deletes the expired ones
+        return queue.lock_next(self.host, device_id, now, until, prefix)
 
     def _receive(self, device_id: str) -> Response:
-        now = self.now()
-        queue = self.store.cloud_to_device
-        queue.count(self.host, device_id, now)  # deletes the expired ones
-        found = queue.lock_next(self.host, device_id, now, now + LOCK_S)
+        found = self.lock_next(device_id, self.now() + LOCK_S)
         if found is None:
             return Response(204, None, SERVER)
         lock, number, deliveries, record, body = found
@@ -162,8 +166,7 @@ class Hub(HttpService):
 
     def disconnect(self, device_id: str) -> None:
         """End a device's MQTT connection."""
-        connection = self.mqtt.devices.get(device_id) if self.mqtt else None
-        if connection:
+        if connection := self.connections.get(device_id):
             connection.end("the device has left the hub")
 
     def authorize(self, client: Client, device_id: str) -> None:

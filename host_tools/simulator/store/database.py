@@ -38,6 +38,13 @@ CREATE TABLE IF NOT EXISTS devicebound (
     deliveries INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS devicebound_of ON devicebound (hub, device_id);
+CREATE TABLE IF NOT EXISTS twins (
+    hub TEXT NOT NULL, device_id TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (hub, device_id)
+);
+CREATE TABLE IF NOT EXISTS sessions (
+    hub TEXT NOT NULL, device_id TEXT NOT NULL, filters TEXT NOT NULL,
+    PRIMARY KEY (hub, device_id)
+);
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, at REAL NOT NULL, service TEXT NOT NULL, method TEXT NOT NULL,
     path TEXT NOT NULL, status INTEGER NOT NULL, chain TEXT NOT NULL, error TEXT NOT NULL

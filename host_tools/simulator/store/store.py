@@ -9,6 +9,7 @@ from .database import fetch_value, open_database
 from .devices import CloudToDevice, Devices
 from .enrollments import CaCertificates, Enrollments, Registrations
 from .messages import SWEEP_INTERVAL, Messages, Requests
+from .twins import Sessions, Twins
 
 
 class Store:
@@ -25,6 +26,8 @@ class Store:
         self.registrations = Registrations(self._db)
         self.devices = Devices(self._db)
         self.cloud_to_device = CloudToDevice(self._db)
+        self.twins = Twins(self._db)
+        self.sessions = Sessions(self._db)
         self.messages = Messages(self._db)
         self.requests = Requests(self._db)
 

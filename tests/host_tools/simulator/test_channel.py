@@ -7,7 +7,7 @@ from twisted.web.resource import Resource
 
 from helpers.hostile import connect
 from microdps_tools.simulator.channel import BODY_S, HEAD_S, Channel
-from microdps_tools.simulator.server import make_site
+from microdps_tools.simulator.endpoints import make_site
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\n"
 
