@@ -12,6 +12,7 @@ from .certs import verbs as certs
 from .demo import verbs as demo
 from .device import verbs as device
 from .enroll import verbs as enroll
+from .hub import verbs as hub
 from .simulator import verbs as simulator
 from .virtual_board import verbs as virtual_board
 
@@ -22,6 +23,7 @@ ADD_PARSERS = (
     device.add_config_parser,
     device.add_check_parser,
     simulator.add_simulate_parser,
+    hub.add_hub_parser,
     device.add_run_parser,
     demo.add_demo_parser,
     board.add_image_parser,

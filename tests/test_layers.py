@@ -17,6 +17,7 @@ HOST_TOOLS = CHECKOUT / "host_tools"
 HOST_LAYERS = {
     "files": "",
     "boards": "",
+    "hub": "",
     "interpreter": "",
     "certs": "files",
     "enroll": "certs",
@@ -25,7 +26,7 @@ HOST_LAYERS = {
     "virtual_board": "files interpreter",
     "simulator": "enroll certs files",
     "demo": "simulator enroll device certs interpreter",
-    "__main__": "board certs demo device enroll simulator virtual_board",
+    "__main__": "board certs demo device enroll hub simulator virtual_board",
 }
 
 # host_tools/simulator/: the same. "services" is shared by dps and hub; "servers" starts all.

@@ -24,6 +24,7 @@ WHOLE_ROOM = {
     "simulator/dps/test_enrollments.py",
     "simulator/dps/test_sdk.py",
     "simulator/hub/test_cloud_to_device.py",
+    "simulator/hub/test_mqtt_in_full.py",
     "simulator/page/test_page_in_chromium.py",
     "simulator/store/test_kill.py",
     "virtual_board/test_fake_modules.py",

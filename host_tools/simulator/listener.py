@@ -5,10 +5,10 @@ import errno
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 
 from .. import ToolError
 from .server_certificate import LOOPBACK
@@ -58,7 +58,7 @@ class Listener:
                     raise
         return self.host(first)
 
-    def listen(self, port: int, tls: IOpenSSLServerConnectionCreator, factory):
+    def listen(self, port: int, tls: Any, factory):
         """Listen on a port; 0: any free one. Raises ToolError."""
         with _tool_errors(port, self.address):
             return reactor.listenSSL(  # type: ignore[attr-defined]

@@ -32,6 +32,7 @@ class Simulator:
     page: str
     id_scope: str
     root: Path
+    dps_mqtt: str = ""
 
     @property
     def service(self) -> ServiceApi:
@@ -137,6 +138,7 @@ def enrolled(folder: Path, at: dict[str, str]) -> Simulator:
         at["page"],
         at["id_scope"],
         Path(at["root"]),
+        at.get("dps_mqtt", ""),
     )
     ca = folder / "certs" / "intermediate.cert.pem"
     running.verify_ca("intermediate-01", ca)

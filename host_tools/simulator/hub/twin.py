@@ -44,9 +44,11 @@ def check_patch(value, depth: int = 0) -> None:
                 raise ApiError(400, 400006, "A name in a twin has no space, $, . or control.")
             if len(name.encode(errors="replace")) > NAME_LIMIT:
                 raise ApiError(400, 400006, f"A name in a twin has at most {NAME_LIMIT} bytes.")
-    for inner in value.values() if isinstance(value, dict) else value or ():
-        if isinstance(value, dict | list):
-            check_patch(inner, depth + 1)
+    inner: list = []
+    if isinstance(value, dict | list):
+        inner = list(value.values()) if isinstance(value, dict) else value
+    for one in inner:
+        check_patch(one, depth + 1)
 
 
 def merge(old: dict, patch: dict) -> dict:

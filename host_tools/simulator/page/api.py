@@ -3,7 +3,8 @@
     /api/overview     ID scope, hubs, totals, and a mark that changes with each change
     /api/devices      devices by ID                 search, afterId, afterHub, limit
     /api/enrollments  enrollments by kind and ID    search, afterKind, afterId, limit
-    /api/messages     the last ones, newest first   hub and device, after, limit
+    /api/messages     the last ones, newest first   hub and device, after, limit, oldest (first),
+                                                    whole (bodies)
     /api/rate         messages in each time step    after
     /api/requests     the last ones, newest first   errors, after, limit
 
@@ -23,8 +24,9 @@ from .rows import enrollment_row, message_row, request_row
 
 ROW_LIMIT = 500
 
-# A larger body is not searched for numbers.
+# A larger body is not searched for numbers. No message is larger than the other limit.
 BODY_LIMIT = 16 * 1024
+WHOLE_LIMIT = 256 * 1024
 
 # The rate of messages: seconds in a step, and how many steps.
 STEP_S = 2
@@ -98,13 +100,23 @@ class Api:
     def _messages(self, parameters: dict[str, str]) -> dict:
         limit = read_number(parameters, "limit", ROW_LIMIT, 50)
         after = read_number(parameters, "after")
+        oldest = bool(read_number(parameters, "oldest", 1))
+        whole = bool(read_number(parameters, "whole", 1))
         hub, device_id = parameters.pop("hub", None), parameters.pop("device", None)
         check_none_left(parameters)
         if (hub is None) != (device_id is None):
             raise ApiError(400, 400000, "hub and device belong together")
         device = (hub, device_id) if hub is not None and device_id is not None else None
-        found = self._store.messages.last(device, after, limit, BODY_LIMIT)
-        return {"messages": [message_row(*message) for message in found]}
+        messages = self._store.messages
+        size = WHOLE_LIMIT if whole else BODY_LIMIT
+        found = messages.last(device, after, limit, size, oldest)
+        properties = messages.properties([message[0] for message in found])
+        return {
+            "messages": [
+                message_row(*message, properties=properties[message[0]], whole=whole)
+                for message in found
+            ]
+        }
 
     def _rate(self, parameters: dict[str, str]) -> dict:
         """The steps that are over."""

@@ -83,9 +83,14 @@ class Messages:
             yield hub, device_id, json.loads(properties), body
 
     def last(
-        self, device: tuple[str, str] | None, after: int, limit: int, body_limit: int
+        self,
+        device: tuple[str, str] | None,
+        after: int,
+        limit: int,
+        body_limit: int,
+        oldest_first: bool = False,
     ) -> list[tuple[int, float, str, str, int, bytes]]:
-        """The last messages, the newest first.
+        """The last messages, the newest first; or the next messages, the oldest first.
 
         device      hub and device ID; None: all devices
         after       only messages with a higher number
@@ -96,9 +101,19 @@ class Messages:
         where = "hub = ? AND device_id = ? AND " if device else ""
         return self._db.execute(
             "SELECT number, at, hub, device_id, length(body), ifnull(substr(body, 1, ?), x'')"  # noqa: S608
-            f" FROM messages WHERE {where}number > ? ORDER BY number DESC LIMIT ?",
+            f" FROM messages WHERE {where}number > ?"
+            f" ORDER BY number {'ASC' if oldest_first else 'DESC'} LIMIT ?",
             (body_limit, *(device or ()), after, limit),
         ).fetchall()
+
+    def properties(self, numbers: list[int]) -> dict[int, dict[str, str]]:
+        """The properties of messages, by their numbers."""
+        marks = ", ".join("?" * len(numbers))
+        rows = self._db.execute(
+            f"SELECT number, properties FROM messages WHERE number IN ({marks})",  # noqa: S608
+            numbers,
+        )
+        return {number: json.loads(text) for number, text in rows}
 
     def count_of(self, hub: str, device_id: str, after: int) -> tuple[int, int]:
         """How many messages of a device have a higher number, and the highest one (or 0)."""

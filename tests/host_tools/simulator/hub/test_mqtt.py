@@ -93,7 +93,6 @@ def test_paho_sends_with_properties(simulator, device):
     ("topic", "qos", "retain"),
     [
         ("devices/{}/messages/events/", 2, False),
-        ("devices/{}/messages/events/", 1, True),
         ("devices/somebody-else/messages/events/", 1, False),
         ("anything", 1, False),
     ],
