@@ -80,6 +80,8 @@ class ServerTLS:
 
     def take_over(self, connection: SSL.Connection) -> None:
         """Go on with the handshake of a connection that was made for several services."""
+        if connection in _renegotiating:  # a client names its service in each handshake
+            return
         wrong = self._wrong_certificate()
         connection.set_context(self.make_context(wrong) if wrong else self._context)
         connection.set_verify(SSL.VERIFY_NONE if self.late else SSL.VERIFY_PEER, _accept_any)
