@@ -77,9 +77,7 @@ def test_monitor_ends_after_its_count(hub, simulator, name):
     sender = threading.Thread(target=send)
     sender.start()
     try:
-        done = command(
-            "hub", "monitor", "--device", name, "--count", "1", "--page", simulator.page
-        )
+        done = hub("monitor", "--device", name, "--count", "1")
     finally:
         device.set()
         sender.join(20)
