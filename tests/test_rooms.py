@@ -25,6 +25,8 @@ WHOLE_ROOM = {
     "simulator/dps/test_sdk.py",
     "simulator/hub/test_cloud_to_device.py",
     "simulator/hub/test_mqtt_in_full.py",
+    "simulator/page/test_api_of_devices.py",
+    "simulator/page/test_page_actions_in_chromium.py",
     "simulator/page/test_page_in_chromium.py",
     "simulator/store/test_kill.py",
     "virtual_board/test_fake_modules.py",

@@ -77,6 +77,10 @@ class Devices:
         )
         return [(hub, name, json.loads(record)) for hub, name, record in rows]
 
+    def names(self, text: str) -> list[tuple[str, str]]:
+        """Hub and ID of all devices, or of those whose ID or registration ID has this text."""
+        return [(hub, name) for hub, name, _ in self.search(text, ("", ""), -1)]
+
 
 class CloudToDevice:
     """Cloud-to-device messages that wait for a device."""

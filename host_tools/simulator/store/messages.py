@@ -30,6 +30,8 @@ class Messages:
         self._db = db
         self._limits: tuple[int, int] | None = None
         self._count = self._size = 0
+        self._heard: dict[tuple[str, str], float] = {}
+        self._heard_to = 0
 
     def add(self, hub: str, device_id: str, properties: dict, body: bytes) -> None:
         text = json.dumps(properties)
@@ -123,6 +125,26 @@ class Messages:
             (hub, device_id, after),
         ).fetchone()
 
+    def heard(self) -> dict[tuple[str, str], float]:
+        """Hub and ID of each device that has sent a message → the time of its last one."""
+        rows = self._db.execute(
+            "SELECT hub, device_id, max(number), max(at) FROM messages WHERE number > ?"
+            " GROUP BY hub, device_id",
+            (self._heard_to,),
+        )
+        for hub, device_id, number, at in rows.fetchall():
+            self._heard[hub, device_id] = at
+            self._heard_to = max(self._heard_to, number)
+        return self._heard
+
+    def times(self, hub: str, device_id: str, limit: int) -> list[float]:
+        """The times of a device's last messages, the newest first."""
+        rows = self._db.execute(
+            "SELECT at FROM messages WHERE hub = ? AND device_id = ? ORDER BY number DESC LIMIT ?",
+            (hub, device_id, limit),
+        )
+        return [at for (at,) in rows]
+
     def count_before(self, at: float) -> int:
         """How many messages were accepted before a time. Their times rise with their numbers."""
         query = "SELECT at FROM messages WHERE number >= ? ORDER BY number LIMIT 1"
@@ -131,6 +153,14 @@ class Messages:
 
     def last_number(self) -> int:
         return fetch_value(self._db, "SELECT max(number) FROM messages") or 0
+
+
+# An error that needs somebody's attention. An enroller looks whether an enrollment or a CA
+# certificate is there before it makes one.
+IS_ERROR = (
+    "error <> '' AND NOT (service = 'dps' AND method = 'GET' AND status = 404"
+    " AND (path LIKE '/enrollment%' OR path LIKE '/subscriptions/%'))"
+)
 
 
 class Requests:
@@ -170,7 +200,7 @@ class Requests:
 
         after  only requests with a higher number
         """
-        error = "AND error <> '' " if errors_only else ""
+        error = f"AND {IS_ERROR} " if errors_only else ""
         return self._db.execute(
             "SELECT number, at, service, method, path, status, error FROM requests"  # noqa: S608
             f" WHERE number > ? {error}ORDER BY number DESC LIMIT ?",
@@ -183,5 +213,5 @@ class Requests:
 
     def count_errors(self, after: int) -> int:
         """How many requests with a higher number have an error."""
-        query = "SELECT count(*) FROM requests WHERE number > ? AND error <> ''"
+        query = f"SELECT count(*) FROM requests WHERE number > ? AND {IS_ERROR}"  # noqa: S608
         return fetch_value(self._db, query, after)
