@@ -18,6 +18,7 @@ WHOLE_ROOM = {
     "test_cli.py",
     "certs/test_openssl.py",
     "simulator/test_hostile_clients.py",
+    "simulator/test_hostile_mqtt.py",
     "simulator/test_how_to.py",
     "simulator/test_verified_ca.py",
     "simulator/dps/test_enrolled_certificates.py",
