@@ -47,12 +47,14 @@ class Channel(HTTPChannel):
 
     def allHeadersReceived(self) -> None:
         self._in_body = True
-        self._stop_timer()
+        if self._timer:
+            self._stop_timer()
         super().allHeadersReceived()
 
     def allContentReceived(self) -> None:
         self._waiting = self._in_body = False
-        self._stop_timer()
+        if self._timer:
+            self._stop_timer()
         super().allContentReceived()
 
     def loseConnection(self) -> None:

@@ -101,6 +101,7 @@ class Hub(HttpService):
         headers = {
             name.decode("latin-1").lower(): values[-1].decode("latin-1")
             for name, values in call.request.requestHeaders.getAllRawHeaders()
+            if name[:7] in (b"Iothub-", b"Content")  # as Twisted spells them
         }
         if headers.get("content-type", "").partition(";")[0].strip().lower() == BATCH_TYPE:
             messages = parse_batch(call.body())

@@ -23,6 +23,12 @@ TRIM = 100
 _to_json = functools.lru_cache(10_000)(json.dumps)
 
 
+@functools.lru_cache(10_000)
+def _object_to_json(items: tuple[tuple[str, str], ...]) -> str:
+    """An object of these names and values. Most messages have the same properties."""
+    return json.dumps(dict(items))
+
+
 class Messages:
     """The messages that the hubs have accepted."""
 
@@ -30,18 +36,26 @@ class Messages:
         self._db = db
         self._limits: tuple[int, int] | None = None
         self._count = self._size = 0
+        self._pending: list[tuple[float, str, str, str, bytes]] = []
         self._heard: dict[tuple[str, str], float] = {}
         self._heard_to = 0
 
     def add(self, hub: str, device_id: str, properties: dict, body: bytes) -> None:
-        text = json.dumps(properties)
-        self._db.execute(
+        text = _object_to_json(tuple(properties.items()))
+        self._pending.append((time.time(), hub.lower(), device_id, text, body))
+        self._size += len(text) + len(body)
+        if not self._db.in_transaction:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the messages of a transaction: together, they cost half as much."""
+        pending, self._pending = self._pending, []
+        self._db.executemany(
             "INSERT INTO messages (at, hub, device_id, properties, body) VALUES (?, ?, ?, ?, ?)",
-            (time.time(), hub.lower(), device_id, text, body),
+            pending,
         )
+        self._count += len(pending)
         if self._limits:
-            self._count += 1
-            self._size += len(text) + len(body)
             self._trim(*self._limits)
 
     def limit(self, count: int, size: int) -> None:
@@ -55,6 +69,7 @@ class Messages:
 
     def recount(self) -> None:
         """Count what is kept. Necessary at the start, and after a rollback."""
+        self._pending = []
         if self._limits:
             self._count, self._size = self._db.execute(
                 "SELECT count(*), ifnull(sum(length(body) + length(properties)), 0) FROM messages"

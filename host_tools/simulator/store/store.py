@@ -39,11 +39,13 @@ class Store:
         self._db.execute("BEGIN")
 
     def commit(self) -> None:
+        self.messages.flush()
         self._db.execute("COMMIT")
 
     def rollback(self) -> None:
         self._db.execute("ROLLBACK")
         self.devices.clear_cache()
+        self.enrollments.clear_cache()
         self._settings.clear()
         self.messages.recount()
 

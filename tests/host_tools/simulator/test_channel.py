@@ -5,7 +5,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 
-from helpers.hostile import connect
+from helpers.hostile import connect, log_lines
 from microdps_tools.simulator.channel import BODY_S, HEAD_S, Channel
 from microdps_tools.simulator.endpoints import make_site
 
@@ -102,5 +102,4 @@ def test_connect_of_mqtt_on_a_real_port(simulator):
     with connect(simulator, simulator.hub) as sock:
         sock.sendall(b"\x10\x0e\0\4MQTT\4\2\0\0\0\2id")
         assert sock.recv(100) == b""
-    log = (simulator.state / "simulator.log").read_text()
-    assert "hub CLOSE  0 a CONNECT of MQTT" in log
+    assert log_lines(simulator, "hub CLOSE  0 a CONNECT of MQTT")

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from helpers.dps_calls import TIMEOUT_S, Caller, pem_of, put, refused
+from helpers.hostile import log_lines
 from microdps_tools.simulator.dps.device_api import VERSIONS
 
 
@@ -61,7 +62,7 @@ def test_cause_of_a_refusal_is_in_the_log_and_never_in_the_answer(simulator, dev
     (request,) = simulator.requests(path)
     cause = f"the request is for scope '0ne00000000', this DPS is '{simulator.id_scope}'"
     assert request["error"] == f"401002 Unauthorized ({cause})"
-    assert cause in (simulator.state / "simulator.log").read_text()
+    assert log_lines(simulator, cause)
     assert simulator.id_scope not in answer.text + str(answer.headers)
     key = device.folder / "key.pem"
     answer = device.register(cert=(device.folder / "cert.pem", key))

@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 from helpers.by_hand import enrolled_device
+from helpers.hostile import log_lines
 from helpers.raw_mqtt import hub_client, publish_packet
 from microdps_tools.simulator.hub.mqtt_packets import Kind, packet
 
@@ -245,7 +246,6 @@ def test_topic_cannot_forge_a_line_of_the_log(simulator, name):
         client.publish(f"{outbox(name)}x\nhub PUT /forged-topic 200\u202e", b"{}")
         client.acknowledged()
         client.ping()
-    log = (simulator.state / "simulator.log").read_text()
-    (line,) = [line for line in log.split("\n") if "forged-topic" in line]
+    (line,) = log_lines(simulator, "forged-topic")
     assert line.startswith(f"hub PUBLISH mqtt:{outbox(name)}x\N{REPLACEMENT CHARACTER}hub PUT")
     assert line.isprintable()
