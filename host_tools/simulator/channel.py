@@ -11,6 +11,13 @@ from twisted.web.http import HTTPChannel
 HEAD_S = 20
 BODY_S = 120
 
+# How connections of other protocols begin: their first bytes, a text soon after, and what to say.
+OTHER_PROTOCOLS = (
+    (b"\x10", b"MQTT", "a CONNECT of MQTT, which has a port of its own: 8883, or the next one"),
+    (b"\x10", b"MQIs", "a CONNECT of MQTT 3.1: use MQTT 3.1.1, on its own port"),
+    (b"AMQP", b"AMQP", "AMQP is not simulated: use HTTPS or MQTT"),
+)
+
 
 class Channel(HTTPChannel):
     """An HTTP/1.1 connection.
@@ -31,9 +38,10 @@ class Channel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         if not self._begun:
             self._begun = True
-            if data[:1] == b"\x10" and data[4:8] in (b"MQTT", b"MQIs"):
-                self._end("a CONNECT of MQTT, which is on the port after this one")
-                return
+            for start, text, why in OTHER_PROTOCOLS:
+                if data.startswith(start) and text in data[:12]:
+                    self._end(why)
+                    return
         self._waiting = True
         super().dataReceived(data)
         if self._waiting and not self._timer and not self._closing:

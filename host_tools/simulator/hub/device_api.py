@@ -46,6 +46,18 @@ MAX_DELIVERIES = 10
 EXPIRY_S = 3600
 
 
+def _not_simulated(path: list[str]) -> str:
+    """What a real hub has at a path, and this one has not; "" for nothing."""
+    match path:
+        case ["$iothub", "websocket"]:
+            return "MQTT over WebSockets is not simulated: use port 8883"
+        case ["devices", _, "files", *_]:
+            return "file upload is not simulated"
+        case ["devices" | "twins" | "jobs" | "configurations" | "statistics" | "messages", *_]:
+            return "the hub's service API is not simulated: use 'microdps hub'"
+    return ""
+
+
 class Hub(HttpService):
     """A hub. Its host is known when it listens; DPS assigns devices to this host.
 
@@ -74,8 +86,8 @@ class Hub(HttpService):
             case ["devices", _, "messages", "devicebound", _, "abandon"]:
                 self._check_call(call, "POST", device_id)
                 return self._settle(device_id, lock, MAX_DELIVERIES)
-            case _:
-                raise ApiError(404, 404000, "Resource not found")
+            case other:
+                raise ApiError(404, 404000, "Resource not found", cause=_not_simulated(other))
 
     def error_response(self, call: Call, error: ApiError) -> Response:
         name = ERROR_NAMES.get(error.code) or ERROR_NAMES.get(error.status, "UnknownError")

@@ -98,6 +98,20 @@ def test_connect_of_mqtt(channel, service):
     assert channel.transport.value() == b""
 
 
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"\x10\x8e\x01\0\4MQTT\4\2\0\0\0\2id", "MQTT"),
+        (b"\x10\x0e\0\6MQIsdp\3\2\0\0", "MQTT 3.1"),
+        (b"AMQP\3\1\0\0", "AMQP is not simulated"),
+    ],
+)
+def test_other_protocols(channel, service, data, why):
+    channel.dataReceived(data)
+    assert channel.transport.disconnecting
+    assert why in service.refused[0]
+
+
 def test_connect_of_mqtt_on_a_real_port(simulator):
     with connect(simulator, simulator.hub) as sock:
         sock.sendall(b"\x10\x0e\0\4MQTT\4\2\0\0\0\2id")

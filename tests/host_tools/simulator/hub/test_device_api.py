@@ -163,6 +163,22 @@ def test_unknown_path(device, path):
     refused(answer, 404, "ResourceNotFound", "Resource not found")
 
 
+@pytest.mark.parametrize(
+    ("path", "cause"),
+    [
+        ("$iothub/websocket", "WebSockets is not simulated"),
+        ("twins/{}", "service API is not simulated"),
+        ("devices/{}", "service API is not simulated"),
+        ("devices/{}/files", "file upload is not simulated"),
+    ],
+)
+def test_path_that_is_not_simulated_says_so_in_the_log(device, path, cause):
+    refused(
+        device.send(path=path.format(device.name)), 404, "ResourceNotFound", "Resource not found"
+    )
+    assert cause in device.simulator.requests(f"/{path.format(device.name)}")[-1]["error"]
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_unsupported_method(device, method):
     refused(device.send(method=method), 405, "MethodNotAllowed", "Method not allowed")
