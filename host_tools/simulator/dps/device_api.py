@@ -43,6 +43,11 @@ SERVICE_PATHS = {
 NO_HUB = 400208
 
 
+def _operation(operation: str, state: dict) -> dict:
+    """The status of an operation that has ended. state: of the registration."""
+    return {"operationId": operation, "status": state["status"], "registrationState": state}
+
+
 class Dps(HttpService):
     """DPS with all its APIs on one port. The real service has a host name for each.
 
@@ -107,6 +112,8 @@ class Dps(HttpService):
             raise ApiError(400, 400004, "The registration ID differs from that of the path.")
         if not valid_registration_id(name):
             raise ApiError(400, 400004, "The registration ID is invalid.")
+        if body.get("tpm") is not None:
+            raise ApiError(400, 400004, "tpm: attestation by TPM is not simulated.")
         if body.get("csr") is not None:
             # The real service issues a certificate, from 2025-07-01-preview on.
             raise ApiError(
@@ -119,13 +126,13 @@ class Dps(HttpService):
             raise ApiError(429, 429001, "Too many registrations.", wait_s)
         found, enrollment = self._attest(call, name)
         chain = call.client.thumbprints
-        if enrollment["provisioningStatus"] == "disabled":
-            # The service's MQTT answers like this. Inferred: that HTTPS does the same.
-            disabled = {"registrationId": name, "status": "disabled"}
-            self.store.registrations.put(name, "", disabled, chain, found)
-            body = {"operationId": "", "status": "disabled", "registrationState": disabled}
-            return Response(200, body)
         operation = f"5.{secrets.token_hex(8)}.{uuid.uuid4()}"
+        if enrollment["provisioningStatus"] == "disabled":
+            # The service's MQTT answers like this, with an empty operation ID (azure-sdk-for-c).
+            # The schema of HTTPS forbids an empty one. Inferred: that all else is the same.
+            disabled = {"registrationId": name, "status": "disabled"}
+            self.store.registrations.put(name, operation, disabled, chain, found)
+            return Response(200, _operation(operation, disabled))
         state = self._assign(call, name, found, enrollment)
         self.store.registrations.put(name, operation, state, chain, found)
         location = f"https://{call.header('host')}/{scope}/registrations/{name}/register"
@@ -208,7 +215,8 @@ class Dps(HttpService):
             # Inferred: the code.
             raise ApiError(404, 404201, "Operation not found.")
         _, started, state, _ = registration
-        if "never" in call.faults or time.time() - started < self.assign_after_s:
+        waits = state["status"] != "disabled" and time.time() - started < self.assign_after_s
+        if "never" in call.faults or waits:
             body = {
                 "operationId": operation,
                 "status": "assigning",
@@ -218,8 +226,7 @@ class Dps(HttpService):
                 },
             }
             return Response(202, body, {"retry-after": str(self.retry_after_s)})
-        body = {"operationId": operation, "status": state["status"], "registrationState": state}
-        return Response(200, body)
+        return Response(200, _operation(operation, state))
 
     def _lookup(self, call: Call, scope: str, name: str) -> Response:
         """Device Registration Status Lookup: the state of the registration alone."""

@@ -27,7 +27,7 @@ WINDOW = 50
 LOCK = "mqtt:"
 NEVER = 1e18
 
-API_VERSION = re.compile(r"\?api-version=\d{4}-\d\d-\d\d(-preview)?(&.*)?")
+API_VERSION = re.compile(r"\?(.*&)?api-version=\d{4}-\d\d-\d\d(-preview)?(&.*)?")
 
 
 class DeviceConnection(MqttConnection):

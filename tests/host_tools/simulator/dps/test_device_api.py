@@ -92,6 +92,12 @@ def test_content_type_that_is_json(device, kind):
     assert device.register(data=b"{}", headers={"Content-Type": kind}).status_code == 202
 
 
+def test_tpm_is_refused_because_it_is_not_simulated(device):
+    answer = device.register(json={"tpm": {"endorsementKey": "AAAA"}})
+    refused(answer, 400, 400004)
+    assert "not simulated" in answer.json()["message"]
+
+
 def test_csr_is_refused_because_issuing_is_not_simulated(device):
     answer = device.register(json={"registrationId": device.name, "csr": "AAAA"})
     refused(answer, 400, 400004)
@@ -165,12 +171,16 @@ def test_disabled_individual_is_answered_with_200(device, rest):
     put(rest, "enrollments", device.name, pem_of(device), provisioningStatus="disabled")
     answer = device.register()
     assert answer.status_code == 200
-    assert answer.json() == {
-        "operationId": "",
+    body = answer.json()
+    operation = body["operationId"]
+    assert operation  # the schema forbids an empty one
+    assert body == {
+        "operationId": operation,
         "status": "disabled",
         "registrationState": {"registrationId": device.name, "status": "disabled"},
     }
-    refused(device("GET", f"{device.path}/operations/"), 404, 404201)
+    again = device("GET", f"{device.path}/operations/{operation}")
+    assert (again.status_code, again.json()) == (200, body)
     put(rest, "enrollments", device.name, pem_of(device), provisioningStatus="enabled")
     assert device.register().status_code == 202
 
