@@ -43,6 +43,16 @@ SERVICE_PATHS = {
 NO_HUB = 400208
 
 
+def _refuse_what_is_not_simulated(body: dict) -> None:
+    """Raises ApiError if a registration asks for more than X.509."""
+    if body.get("tpm") is not None:
+        raise ApiError(400, 400004, "tpm: attestation by TPM is not simulated.")
+    if body.get("csr") is not None:
+        # The real service issues a certificate, from 2025-07-01-preview on.
+        message = "csr: issuing certificates is not simulated. Register without it."
+        raise ApiError(400, 400004, message)
+
+
 def _operation(operation: str, state: dict) -> dict:
     """The status of an operation that has ended. state: of the registration."""
     return {"operationId": operation, "status": state["status"], "registrationState": state}
@@ -112,15 +122,7 @@ class Dps(HttpService):
             raise ApiError(400, 400004, "The registration ID differs from that of the path.")
         if not valid_registration_id(name):
             raise ApiError(400, 400004, "The registration ID is invalid.")
-        if body.get("tpm") is not None:
-            raise ApiError(400, 400004, "tpm: attestation by TPM is not simulated.")
-        if body.get("csr") is not None:
-            # The real service issues a certificate, from 2025-07-01-preview on.
-            raise ApiError(
-                400,
-                400004,
-                "csr: issuing certificates is not simulated. Register without it.",
-            )
+        _refuse_what_is_not_simulated(body)
         if wait_s := self.limits.wait_s(self.limits.registrations):
             # Inferred: the code. The status 429 is documented.
             raise ApiError(429, 429001, "Too many registrations.", wait_s)
@@ -231,7 +233,7 @@ class Dps(HttpService):
     def _lookup(self, call: Call, scope: str, name: str) -> Response:
         """Device Registration Status Lookup: the state of the registration alone."""
         self._check_call(call, "POST", scope)
-        call.json()
+        _refuse_what_is_not_simulated(call.json())
         self._attest(call, name)
         registration = self.store.registrations.get(name)
         if not registration:

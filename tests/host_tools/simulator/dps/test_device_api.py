@@ -99,9 +99,13 @@ def test_tpm_is_refused_because_it_is_not_simulated(device):
 
 
 def test_csr_is_refused_because_issuing_is_not_simulated(device):
-    answer = device.register(json={"registrationId": device.name, "csr": "AAAA"})
-    refused(answer, 400, 400004)
-    assert "not simulated" in answer.json()["message"]
+    device.register()
+    for answer in (
+        device.register(json={"registrationId": device.name, "csr": "AAAA"}),
+        device("POST", device.path, json={"csr": "AAAA"}),
+    ):
+        refused(answer, 400, 400004)
+        assert "not simulated" in answer.json()["message"]
 
 
 def test_path_in_another_case(device):
