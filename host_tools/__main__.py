@@ -27,6 +27,11 @@ VERBS = {
         "find what would fail on the board, before it is flashed",
     ),
     "simulate": ("simulator", "add_simulate_parser", "run a simulated DPS and IoT hub"),
+    "hub": (
+        "hub",
+        "add_hub_parser",
+        "the other side of a simulated hub: messages, twins, methods, a live view",
+    ),
     "run": ("device", "add_run_parser", "run the device's program on this computer"),
     "demo": (
         "demo",

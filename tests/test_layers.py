@@ -17,6 +17,7 @@ HOST_TOOLS = CHECKOUT / "host_tools"
 HOST_LAYERS = {
     "files": "",
     "boards": "",
+    "hub": "",
     "interpreter": "",
     "text_files": "",
     "colours": "",
@@ -28,13 +29,14 @@ HOST_LAYERS = {
     "virtual_board": "files interpreter",
     "simulator": "enroll certs files",
     "demo": "simulator enroll device certs interpreter",
-    "__main__": "board certs demo device enroll simulator virtual_board colours words",
+    "__main__": "board certs demo device enroll hub simulator virtual_board colours words",
 }
 
 # host_tools/simulator/: the same. "services" is shared by dps and hub; "servers" starts all.
 SIMULATOR_ROOMS = {
-    "services": "attestation call faults http_service limits tls transport_faults",
-    "servers": "listener process run server server_certificate settings verbs",
+    "services": "attestation call channel faults http_service limits settings tls"
+    " transport_faults",
+    "servers": "by_name endpoints listener process run server server_certificate state_lock verbs",
 }
 SIMULATOR_LAYERS = {
     "store": "",

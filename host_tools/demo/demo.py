@@ -8,6 +8,7 @@ from ..certs.making import DEVICE_DAYS
 from ..device.config import write_config, write_identity
 from ..device.run import run
 from ..enroll import connection_string
+from ..enroll.ca_certificates import open_instance
 from ..enroll.enrollment import enroll_group, enroll_individual
 from ..enroll.service_api import ServiceApi
 from ..simulator.process import running_simulator
@@ -35,10 +36,13 @@ def demo(
     state = folder / "simulator"
     with running_simulator(state, "--hub-certificate", hub_certificate) as ready:
         print(f"simulator listens: DPS on {ready['dps']}, hub on {ready['hub']}")
-        key = connection_string.read(state / "connection-string.key.txt")
-        service = ServiceApi(key, Path(ready["root"]))
+        key_file, root = state / "connection-string.key.txt", Path(ready["root"])
+        service = ServiceApi(connection_string.read(key_file), root)
         if enrollment == "group":
-            enroll_group(service, "group-01", folder / "certs" / "intermediate.cert.pem")
+            ca = folder / "certs" / "intermediate.cert.pem"
+            with open_instance(key_file, root) as instance:
+                print(instance.upload("intermediate-01", ca, verified=True))
+            enroll_group(service, "group-01", ca)
         else:
             enroll_individual(service, REGISTRATION_ID, certificate / "cert.pem", device_id)
         print(f"enrolled: {enrollment}")

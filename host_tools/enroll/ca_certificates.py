@@ -200,9 +200,9 @@ def _text(error: Exception) -> str:
 def open_instance(
     connection_string_file: Path | None,
     ca: Path | None,
-    subscription: str | None,
-    resource_group: str | None,
-    dps: str | None,
+    subscription: str | None = None,
+    resource_group: str | None = None,
+    dps: str | None = None,
 ) -> Iterator[CaCertificates]:
     """Open the CA certificates of a DPS instance.
 

@@ -6,7 +6,6 @@ import random
 import sys
 import time
 import urllib.parse
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -14,16 +13,55 @@ from email.utils import formatdate
 from twisted.internet import defer, reactor, task
 from twisted.python.failure import Failure
 from twisted.web import server
-from twisted.web.http import HTTPChannel, Request
+from twisted.web.http import Request
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 
 from .call import BODY_LIMIT, ApiError, Call, Response, timestamp
 from .faults import Faults
 from .limits import Limits
+from .settings import Readings
 from .store.group_commit import GroupCommit
 from .store.store import Store
 from .tls import Client, ServerTLS, client_of
 from .transport_faults import apply_transport_faults
+
+# Names of headers that begin like this are in lower case, as the services write them.
+LOWER_CASE = (b"X-Ms-", b"Iothub-")
+
+
+class ServiceHeaders(Headers):
+    """Headers that are written in the services' spelling, which differs from Twisted's.
+
+    own  a service's own headers, which are written as they are
+    """
+
+    __slots__ = ("own",)
+
+    def getAllRawHeaders(self):
+        headers = [(_spell(name), values) for name, values in super().getAllRawHeaders()]
+        return headers + getattr(self, "own", [])
+
+
+@functools.lru_cache(1000)
+def _spell(name: bytes) -> bytes:
+    return name.lower() if name.startswith(LOWER_CASE) else name
+
+
+def _title(name: str) -> str:
+    return "ETag" if name == "etag" else name.title()
+
+
+@functools.lru_cache(1000)
+def _encode(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, list[bytes]]]:
+    """Headers as they are written: "retry-after" as Retry-After, "x-ms-error-code" as it is."""
+    return [
+        (
+            (name if name.startswith(("x-ms-", "iothub-")) else _title(name)).encode(),
+            [" ".join(value.splitlines()).encode()],
+        )
+        for name, value in headers
+    ]
 
 
 class BoundedRequest(server.Request):
@@ -31,48 +69,44 @@ class BoundedRequest(server.Request):
 
     defaultContentType = None  # type: ignore[assignment]  # a response without a body has no type
 
+    def __init__(self, *args, **kw):
+        super().__init__(*args, **kw)
+        self.responseHeaders = ServiceHeaders()
+
     def handleContentChunk(self, data: bytes) -> None:
         room = BODY_LIMIT + 1 - self.content.tell()  # type: ignore[attr-defined]
         super().handleContentChunk(data[: max(0, room)])
-
-
-class Channel(HTTPChannel):
-    """An HTTP/1.1 connection that ignores everything after it has begun to close.
-
-    Twisted's own reads on after a malformed request, and fails.
-    """
-
-    _closing = False
-
-    def lineReceived(self, line: bytes) -> None:
-        if not self._closing:
-            super().lineReceived(line)
-
-    def loseConnection(self) -> None:
-        self._closing = True
-        super().loseConnection()
 
 
 @dataclass
 class Context:
     """Shared by all services of a simulator.
 
-    log  a function that takes one or more lines
+    log       a function that takes one or more lines
+    readings  how to read what the documents leave open
     """
 
     store: Store
     faults: Faults
     limits: Limits
     log: Callable[[str], None]
+    readings: Readings = Readings()
 
     def __post_init__(self):
         self.commits = GroupCommit(self.store, self.log)
 
 
 class HttpService(Resource):
-    """One simulated service. A subclass has respond(), and changes error_response() if needed."""
+    """One simulated service. A subclass has respond(), and changes error_response() if needed.
+
+    host          its name and port, known when it listens
+    service_host  the same for its service API
+    aliases       other names of its own, in lower case
+    """
 
     isLeaf = True
+    host = service_host = ""
+    aliases: set[str] = set()  # noqa: RUF012  replaced, never changed
 
     def __init__(self, name: str, context: Context, tls: ServerTLS):
         super().__init__()
@@ -81,6 +115,11 @@ class HttpService(Resource):
         self.store = context.store
         self.limits = context.limits
         self.tls = tls
+
+    @property
+    def names(self) -> set[str]:
+        """The service's own names, in lower case, with its port and without."""
+        return {self.host.lower(), self.host.rsplit(":", 1)[0].lower()} | self.aliases
 
     def respond(self, call: Call) -> Response:
         """Answer a call. Raises ApiError."""
@@ -102,6 +141,10 @@ class HttpService(Resource):
 
     def timestamp(self) -> str:
         return timestamp(self.now())
+
+    def refuse_connection(self, why: str) -> None:
+        """Record that a connection was closed before there was a request."""
+        self.context.commits.record(self.name, "CLOSE", "", 0, (), why)
 
     def render(self, request: Request) -> int:
         path = _parse_uri(request.uri)[0]
@@ -143,19 +186,13 @@ class HttpService(Resource):
             segments,
             query,
             client,
-            str(uuid.UUID(int=random.getrandbits(128), version=4)),  # noqa: S311  not a secret
+            _new_request_id(),
             faults,
         )
         commits = self.context.commits
         commits.begin()
-        text = ""
         try:
-            response = self._fault_response(call) or self.respond(call)
-        except ApiError as error:
-            response = self.error_response(call, error)
-            if error.retry_after_s:
-                response.headers["retry-after"] = str(error.retry_after_s)
-            text = f"{error.code} {error.message}"
+            response, text = self.answer(call)
         except Exception:
             self._internal_error(Failure(), request)
             return
@@ -164,6 +201,16 @@ class HttpService(Resource):
             lambda: self._write(request, call, response),
             lambda failure: self._internal_error(failure, request),
         )
+
+    def answer(self, call: Call) -> tuple[Response, str]:
+        """The response to a call, and the text for the log if it is an error."""
+        try:
+            return self._fault_response(call) or self.respond(call), ""
+        except ApiError as error:
+            response = self.error_response(call, error)
+            if error.retry_after_s:
+                response.headers["retry-after"] = str(error.retry_after_s)
+            return response, error.log_text
 
     def _fault_response(self, call: Call) -> Response | None:
         """The response of a fault, if one replaces the service's own. Raises ApiError."""
@@ -179,13 +226,12 @@ class HttpService(Resource):
         if not request.channel:  # the client has gone
             return
         request.setResponseCode(response.status)
-        if "server" not in response.headers:
-            request.responseHeaders.removeHeader("server")  # Twisted's own
+        request.responseHeaders.removeHeader(b"server")  # Twisted's own
         if self.context.faults.skew_s(self.name):
             request.setHeader("date", formatdate(self.now(), usegmt=True))
-        request.setHeader("x-ms-request-id", call.request_id)
-        for name, value in response.headers.items():
-            request.setHeader(name, value)
+        own = _encode(tuple(response.headers.items()))
+        own = [*own, (b"x-ms-request-id", [call.request_id.encode()])]
+        request.responseHeaders.own = own  # type: ignore[attr-defined]
         if response.body is None:
             request.setHeader("content-length", "0")
         elif isinstance(response.body, bytes):
@@ -204,6 +250,12 @@ class HttpService(Resource):
         if not request.startedWriting and request.channel:
             request.setResponseCode(500)
             request.finish()
+
+
+def _new_request_id() -> str:
+    """A random UUID. Each request has one, and Python's own are slower."""
+    text = f"{random.getrandbits(128):032x}"  # noqa: S311  not a secret
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
 
 
 @functools.lru_cache(4096)

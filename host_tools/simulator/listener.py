@@ -1,9 +1,11 @@
 """Listen on the simulator's ports."""
 
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.error import CannotListenError
@@ -36,6 +38,11 @@ class Listener:
     name: str
     address: str
 
+    @classmethod
+    def of(cls, host: str) -> "Listener":
+        """A listener for a host name or an address. Raises ToolError."""
+        return cls(host, address_of(host))
+
     def listen_pair(
         self, port: int, tls: ServerTLS, factory, next_tls: ServerTLS, next_factory
     ) -> str:
@@ -51,7 +58,7 @@ class Listener:
                     raise
         return self.host(first)
 
-    def listen(self, port: int, tls: ServerTLS, factory):
+    def listen(self, port: int, tls: Any, factory):
         """Listen on a port; 0: any free one. Raises ToolError."""
         with _tool_errors(port, self.address):
             return reactor.listenSSL(  # type: ignore[attr-defined]
@@ -74,9 +81,18 @@ def _tool_errors(port: int, address: str) -> Iterator[None]:
     try:
         yield
     except CannotListenError as error:
+        if error.socketError.errno == errno.EACCES:
+            raise ToolError(
+                f"this user may not listen on port {port}. To allow it on Linux, run"
+                f" 'sudo sysctl net.ipv4.ip_unprivileged_port_start={port}' (for all programs,"
+                " until the next boot), or 'sudo setcap cap_net_bind_service=+ep"
+                ' "$(realpath .venv/bin/python)"\' (for this Python); or start the simulator'
+                " as root"
+            ) from error
         raise ToolError(
             f"cannot listen on port {port} ({error.socketError.strerror} on {address}): stop the"
-            " program that uses it, or choose other ports with --dps-port, --hub-port (a hub's"
-            " MQTT is on the next port, and the next hub on the port after that) and --page-port;"
-            " and give an address of this machine with --host"
+            " program that uses it, or choose other ports with --dps-port, --dps-mqtt-port,"
+            " --hub-port (a hub's MQTT is on the next port, and the next hub on the port after"
+            " that) and --page-port; and give an address of this machine with --host, such as"
+            " 127.0.0.2 with --names azure"
         ) from error

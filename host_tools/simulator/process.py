@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import CHECKOUT, ToolError
 
 START_S = 30
+DPS_MQTT = re.compile(r"DPS over MQTT: (?P<dps_mqtt>\S+)")
 READY = re.compile(
     r"ready dps=https://(?P<dps>\S+) hub=https://(?P<hub>\S+)( hub=\S+)* page=(?P<page>\S+)"
     r" id_scope=(?P<id_scope>\S+) root=(?P<root>.+)"
@@ -19,7 +20,8 @@ READY = re.compile(
 
 @contextlib.contextmanager
 def running_simulator(state: Path, *options: str) -> Iterator[dict[str, str]]:
-    """Run the simulator on free ports → the values of its ready line, and its process ID, "pid".
+    """Run the simulator on free ports → the values of its ready line, its process ID, "pid", and
+    the host of DPS over MQTT, "dps_mqtt".
 
     At the end, the process is ended by its ID. Raises ToolError if it does not start.
     """
@@ -46,7 +48,8 @@ def _wait_until_ready(process: subprocess.Popen, log: Path) -> dict[str, str]:
         text = log.read_text()
         found = READY.search(text)
         if found:
-            return found.groupdict()
+            mqtt = DPS_MQTT.search(text)
+            return found.groupdict() | (mqtt.groupdict() if mqtt else {})
         if process.poll() is not None:
             raise ToolError(f"the simulator did not start: {text.strip()}")
         time.sleep(0.02)

@@ -4,31 +4,30 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from twisted.web.server import Site
 
 from .. import ToolError
-from ..certs.making import CertAndKey
 from ..files import write_files
 from .dps.authorization import KEY_NAME
-from .dps.device_api import Dps
+from .endpoints import open_endpoints
 from .faults import Faults
-from .http_service import BoundedRequest, Channel, Context, HttpService
-from .hub.device_api import Hub
-from .hub.mqtt import MqttServer
+from .http_service import Context
 from .limits import Limits
-from .listener import Listener, address_of
 from .page.admin import Admin
 from .page.page import Page
-from .server_certificate import server_certificate, wrong_server_certificate
 from .settings import Settings
+from .state_lock import lock_state, tell_holder
 from .store.store import Store
-from .tls import ServerTLS
 
 
 @dataclass
 class Running:
-    """The addresses of the services, and the other values that a client needs."""
+    """The addresses of the services, and the other values that a client needs.
+
+    lock  the locked file of the state, which must stay open
+    """
 
     dps: str
     hubs: list[str]
@@ -36,6 +35,7 @@ class Running:
     root: Path
     id_scope: str
     connection_string: str
+    lock: IO[str]
 
 
 def start(settings: Settings, log: Callable[[str], None]) -> Running:
@@ -43,50 +43,45 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
 
     log  a function that takes one or more lines
     """
-    context = Context(
-        _open_store(settings), _switch_on_faults(settings), Limits(settings.limits), log
-    )
-    store = context.store
-    tls = TlsMaker(settings, context.faults)
-    listener = Listener(settings.host, address_of(settings.host))
-    hubs = _start_hubs(settings, context, tls, listener)
-    dps_tls = tls.make("dps")
-    dps = Dps(
-        context,
-        dps_tls,
-        hubs=hubs,
-        retry_after_s=settings.retry_after_s,
-        assign_after_s=settings.assign_after_s,
-    )
-    dps_host = listener.host(listener.listen(settings.dps_port, dps_tls, _site(dps)))
+    lock = lock_state(settings.state)
+    store = _open_store(settings.state)
+    store.cloud_to_device.unlock_all()
+    faults, limits = _switch_on_faults(settings), Limits(settings.limits)
+    context = Context(store, faults, limits, log, settings.readings)
+    dps, hubs, listener = open_endpoints(settings, context, log)
     page = Page(store, hubs)
     page.putChild(b"admin", Admin(context, hubs))  # type: ignore[arg-type]
     page_port = listener.listen_plain(settings.page_port, Site(page)).getHost().port
-    connection_string = (
-        f"HostName={dps_host};SharedAccessKeyName={KEY_NAME};SharedAccessKey={store.service_key}"
-    )
-    connection = {"connection-string.key.txt": f"{connection_string}\n".encode()}
-    write_files(settings.state, connection, force=True)
+    # Only now, when all ports are bound, is anything of the state changed.
+    if settings.id_scope:
+        store.set("id_scope", settings.id_scope)
+    store.messages.limit(settings.keep_count, settings.keep_bytes)
+    tell_holder(lock, f"DPS on {dps.host}, page on port {page_port}")
     return Running(
-        dps_host,
+        dps.host,
         [hub.host for hub in hubs],
         f"http://localhost:{page_port}/",
         (settings.state / "root.cert.pem").resolve(),
         store.id_scope,
-        connection_string,
+        _write_connection_string(settings.state, dps.service_host, store.service_key),
+        lock,
     )
 
 
-def _open_store(settings: Settings) -> Store:
+def _write_connection_string(state: Path, host: str, key: str) -> str:
+    """Write the connection string of the service API into a file → the connection string."""
+    text = f"HostName={host};SharedAccessKeyName={KEY_NAME};SharedAccessKey={key}"
+    write_files(state, {"connection-string.key.txt": f"{text}\n".encode()}, force=True)
+    return text
+
+
+def _open_store(state: Path) -> Store:
     try:
-        store = Store(settings.state)
+        return Store(state)
     except (OSError, sqlite3.Error) as error:
         raise ToolError(
-            f"cannot keep the state in {settings.state}: {error}; give another folder with --state"
+            f"cannot keep the state in {state}: {error}; give another folder with --state"
         ) from error
-    if settings.id_scope:
-        store.set("id_scope", settings.id_scope)
-    return store
 
 
 def _switch_on_faults(settings: Settings) -> Faults:
@@ -94,48 +89,3 @@ def _switch_on_faults(settings: Settings) -> Faults:
     for fault in settings.faults:
         faults.add(fault)
     return faults
-
-
-class TlsMaker:
-    """Makes the TLS side of each service. A fault can give a connection a wrong certificate."""
-
-    def __init__(self, settings: Settings, faults: Faults):
-        self._settings = settings
-        self._faults = faults
-        self._server = server_certificate(settings.state, settings.host)
-        self._wrong: dict[str, CertAndKey] = {}
-
-    def make(self, name: str, late: str = "") -> ServerTLS:
-        return ServerTLS(self._server, late, lambda: self._wrong_certificate(name))
-
-    def _wrong_certificate(self, name: str) -> CertAndKey | None:
-        """The certificate for a new connection, if a fault applies to it."""
-        fault = self._faults.trigger(name, connection=True).get("certificate")
-        if fault and fault.value not in self._wrong:
-            state, host = self._settings.state, self._settings.host
-            self._wrong[fault.value] = wrong_server_certificate(state, host, fault.value)
-        return self._wrong[fault.value] if fault else None
-
-
-def _start_hubs(
-    settings: Settings, context: Context, tls: TlsMaker, listener: Listener
-) -> list[Hub]:
-    """Start the hubs, each on two ports: HTTPS and MQTT."""
-    hubs = []
-    for number in range(settings.hubs):
-        hub_tls = tls.make("hub", settings.late)
-        hub = Hub(context, hub_tls, errors=settings.errors)
-        port = settings.hub_port and settings.hub_port + 2 * number
-        # MQTT always asks for the certificate in the first handshake.
-        mqtt_tls, mqtt = tls.make("hub"), MqttServer(hub)
-        hub.host = listener.listen_pair(port, hub_tls, _site(hub), mqtt_tls, mqtt)
-        hubs.append(hub)
-    return hubs
-
-
-def _site(service: HttpService) -> Site:
-    site = Site(service, BoundedRequest)
-    site.noisy = False
-    site.protocol = Channel  # type: ignore[assignment]
-    site.log = lambda request: None  # type: ignore  # the service records its requests itself
-    return site

@@ -30,6 +30,10 @@ CIPHERS = (
 )
 
 
+# How long a client may take to send its certificate late.
+RENEGOTIATE_S = 30
+
+
 def _accept_any(connection, cert, number, depth, ok) -> bool:
     return True
 
@@ -52,10 +56,12 @@ class ServerTLS:
     ):
         self.late = late
         self._wrong_certificate = wrong_certificate
-        self._context = self._make_context(server)
-        self._renegotiating: dict[SSL.Connection, defer.Deferred] = {}
+        self._server = server
+        self._context = self.make_context()
 
-    def _make_context(self, server: CertAndKey) -> SSL.Context:
+    def make_context(self, other: CertAndKey | None = None) -> SSL.Context:
+        """The settings of a connection. other: instead of the server's certificate and key."""
+        server = other or self._server
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_max_proto_version(SSL.TLS1_2_VERSION)
@@ -70,7 +76,15 @@ class ServerTLS:
 
     def serverConnectionForTLS(self, protocol) -> SSL.Connection:
         wrong = self._wrong_certificate()
-        return SSL.Connection(self._make_context(wrong) if wrong else self._context, None)
+        return SSL.Connection(self.make_context(wrong) if wrong else self._context, None)
+
+    def take_over(self, connection: SSL.Connection) -> None:
+        """Go on with the handshake of a connection that was made for several services."""
+        if connection in _renegotiating:  # a client names its service in each handshake
+            return
+        wrong = self._wrong_certificate()
+        connection.set_context(self.make_context(wrong) if wrong else self._context)
+        connection.set_verify(SSL.VERIFY_NONE if self.late else SSL.VERIFY_PEER, _accept_any)
 
     def renegotiate(self, request: Request) -> defer.Deferred:
         """Ask for the client certificate by renegotiation.
@@ -83,21 +97,21 @@ class ServerTLS:
         done: defer.Deferred = defer.Deferred()
 
         def lost(reason):
-            if self._renegotiating.pop(connection, None):
+            if _renegotiating.pop(connection, None):
                 done.errback(reason)
 
         request.notifyFinish().addErrback(lost)
         connection.set_verify(SSL.VERIFY_PEER, _accept_any)
         connection.renegotiate()
         connection.do_handshake()  # writes the HelloRequest, and reports that as a handshake done
-        self._renegotiating[connection] = done
+        _renegotiating[connection] = done
         transport._flushSendBIO()  # Twisted has no public method for this
-        return done
+        return done.addTimeout(RENEGOTIATE_S, reactor)  # type: ignore[arg-type]
 
     def _handshake_done(self, connection: SSL.Connection, where: int, ret: int) -> None:
-        if where & SSL.SSL_CB_HANDSHAKE_DONE and connection in self._renegotiating:
+        if where & SSL.SSL_CB_HANDSHAKE_DONE and connection in _renegotiating:
             # Not now, because OpenSSL is calling us.
-            done = self._renegotiating.pop(connection)
+            done = _renegotiating.pop(connection)
             reactor.callLater(0, done.callback, None)  # type: ignore
 
 
@@ -122,9 +136,18 @@ class Client:
         return tuple(common_name(cert) for cert in self.chain)
 
     @cached_property
+    def leaf_validity(self) -> tuple[float, float]:
+        """From when until when the leaf is valid, in seconds since 1970."""
+        leaf = self.chain[0]
+        return leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
+
+    @cached_property
     def thumbprints(self) -> list[str]:
         return [thumbprint(cert) for cert in self.chain]
 
+
+# Connections that wait for a late certificate.
+_renegotiating: dict[SSL.Connection, defer.Deferred] = {}
 
 _clients: WeakKeyDictionary[SSL.Connection, Client] = WeakKeyDictionary()
 

@@ -1,13 +1,17 @@
 """microdps simulate."""
 
 import argparse
+import re
 from pathlib import Path
 
 from microdps.protocol.url import split_host
 
 from .faults import KINDS, OPTIONS, SERVICES, parse
 from .run import simulate
-from .settings import ERROR_BODIES, Settings
+from .settings import ERROR_BODIES, Readings, Settings
+
+KEEP_COUNT, KEEP_BYTES = Settings.keep_count, Settings.keep_bytes
+UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
 
 
 def add_simulate_parser(verbs) -> None:
@@ -33,14 +37,35 @@ def add_simulate_parser(verbs) -> None:
         help="name or IP address of this machine that a board on the desk can reach; without it"
         " nothing listens beyond loopback (%(default)s)",
     )
+    verb.add_argument(
+        "--keep",
+        type=_keep,
+        default=(KEEP_COUNT, KEEP_BYTES),
+        metavar="N[,SIZE]",
+        help="keep the last N messages, or as many as are at most SIZE large, such as 200MB; older"
+        " ones are deleted (1000000,1GB)",
+    )
     _add_ports(verb)
     _add_behaviour(verb)
+    _add_readings(verb)
     _add_faults(verb)
     verb.set_defaults(function=_simulate)
 
 
 def _add_ports(verb) -> None:
+    verb.add_argument(
+        "--names",
+        choices=("ports", "azure"),
+        default="ports",
+        help="how clients tell the services apart: by ports; or by Azure's names, on ports 443 and"
+        " 8883 of one address, as Microsoft's SDKs need it (%(default)s)",
+    )
     verb.add_argument("--dps-port", type=_port, default=8443, help="0: any (%(default)s)")
+    verb.add_argument(
+        "--dps-mqtt-port",
+        type=_port,
+        help="of DPS over MQTT; 0: any (8883 if that is free, else any)",
+    )
     verb.add_argument(
         "--hub-port",
         type=_port,
@@ -99,6 +124,38 @@ def _add_behaviour(verb) -> None:
     )
 
 
+def _add_readings(verb) -> None:
+    """How to read what Azure's documents leave open."""
+    verb.add_argument(
+        "--verified-ca",
+        choices=("sent", "stored"),
+        default="sent",
+        help="the verified CA certificate of a chain: the device must send it, as the documents"
+        " say; or it may also have signed the last certificate that is sent (%(default)s)",
+    )
+    verb.add_argument(
+        "--group-device",
+        choices=("leaf", "issuer"),
+        default="leaf",
+        help="how a hub knows a group's device: by the leaf with which it registered; or by any"
+        " leaf that the group accepts (%(default)s)",
+    )
+    verb.add_argument(
+        "--unknown-device",
+        choices=("401002", "404201"),
+        default="401002",
+        help="how DPS refuses a certificate that no enrollment accepts (%(default)s)",
+    )
+
+
+def _readings(args: argparse.Namespace) -> Readings:
+    return Readings(
+        stored_ca=args.verified_ca == "stored",
+        group_by_issuer=args.group_device == "issuer",
+        unknown_404=args.unknown_device == "404201",
+    )
+
+
 def _add_faults(verb) -> None:
     verb.add_argument(
         "--fault",
@@ -150,6 +207,22 @@ def _count(text: str) -> int:
     return count
 
 
+def _keep(text: str) -> tuple[int, int]:
+    """How many messages, and how many bytes of them."""
+    count, size = KEEP_COUNT, KEEP_BYTES
+    for part in text.split(","):
+        found = re.fullmatch(r"([1-9][0-9]{0,11})(?:([KMG])B)?", part.strip(), re.IGNORECASE)
+        if not found:
+            raise argparse.ArgumentTypeError(
+                "must be a number of messages, a size such as 200MB or 1GB, or both with a comma"
+            )
+        if found[2]:
+            size = int(found[1]) * UNITS[found[2].upper()]
+        else:
+            count = int(found[1])
+    return count, size
+
+
 def _port(text: str) -> int:
     port = int(text)
     if not 0 <= port < 65536:
@@ -181,6 +254,8 @@ def _simulate(args: argparse.Namespace) -> None:
             id_scope=args.id_scope,
             dps_port=args.dps_port,
             hub_port=args.hub_port,
+            names=args.names,
+            dps_mqtt_port=args.dps_mqtt_port,
             page_port=args.page_port,
             hubs=args.hubs,
             errors=args.hub_errors,
@@ -190,5 +265,8 @@ def _simulate(args: argparse.Namespace) -> None:
             late="" if args.hub_certificate == "handshake" else args.hub_certificate,
             retry_after_s=args.retry_after,
             assign_after_s=args.assign_after,
+            readings=_readings(args),
+            keep_count=args.keep[0],
+            keep_bytes=args.keep[1],
         )
     )

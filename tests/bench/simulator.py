@@ -53,8 +53,8 @@ def connect(tls: ssl.SSLContext, host: str) -> ssl.SSLSocket:
 
 
 def request(sock: ssl.SSLSocket, method: str, host: str, path: str, body: bytes = b"") -> bytes:
-    head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"
-    sock.sendall(head.encode() + body)
+    head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    sock.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
     answer = sock.recv(65536)
     while b"chunked" in answer and not answer.endswith(b"\r\n0\r\n\r\n"):
         answer += sock.recv(65536)

@@ -22,6 +22,8 @@ class Caller:
 
     def __call__(self, method, path, version: str | None = API, **given) -> requests.Response:
         """Make a request with the device's certificate. given: arguments of requests.request."""
+        if given.get("data"):
+            given.setdefault("headers", {"Content-Type": "application/json"})
         given.setdefault("cert", (self.folder / "full-chain.pem", self.folder / "key.pem"))
         return requests.request(
             method,

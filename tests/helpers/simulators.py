@@ -13,6 +13,7 @@ from microdps_tools.certs.making import CertAndKey, issue
 from microdps_tools.certs.reading import load_cert_and_key
 from microdps_tools.device import config
 from microdps_tools.enroll import connection_string
+from microdps_tools.enroll.ca_certificates import open_instance
 from microdps_tools.enroll.enrollment import enroll_group
 from microdps_tools.enroll.service_api import ServiceApi
 from microdps_tools.files import write_files
@@ -31,11 +32,17 @@ class Simulator:
     page: str
     id_scope: str
     root: Path
+    dps_mqtt: str = ""
 
     @property
     def service(self) -> ServiceApi:
         key = connection_string.read(self.state / "connection-string.key.txt")
         return ServiceApi(key, self.root)
+
+    def verify_ca(self, name: str, ca: Path) -> None:
+        """Upload a CA certificate, marked as verified."""
+        with open_instance(self.state / "connection-string.key.txt", self.root) as instance:
+            instance.upload(name, ca, verified=True)
 
     @property
     def mqtt_port(self) -> int:
@@ -76,11 +83,15 @@ class Simulator:
         device = issue(name, self.intermediate, **issued)
         return self.write_identity(name, device, [self.intermediate.cert])
 
+    def made(self, name: str) -> Path:
+        """The certificate folder of a device that was written before."""
+        return self.folder / "devices" / name
+
     def write_identity(
         self, name: str, pair: CertAndKey, issuers=(), roots: Path | None = None
     ) -> Path:
         """Write a device's identity → its folder. roots: instead of the simulator's root."""
-        made = self.folder / "devices" / name
+        made = self.made(name)
         write_files(made, device_files(pair, list(issuers)), force=True)
         shutil.rmtree(made / "identity", ignore_errors=True)
         config.write_identity(made, made, str(roots or self.root))
@@ -127,6 +138,9 @@ def enrolled(folder: Path, at: dict[str, str]) -> Simulator:
         at["page"],
         at["id_scope"],
         Path(at["root"]),
+        at.get("dps_mqtt", ""),
     )
-    enroll_group(running.service, "group-01", folder / "certs" / "intermediate.cert.pem")
+    ca = folder / "certs" / "intermediate.cert.pem"
+    running.verify_ca("intermediate-01", ca)
+    enroll_group(running.service, "group-01", ca)
     return running

@@ -23,9 +23,14 @@ def authorize(service: HttpService, call: Call) -> None:
         signature = sas.signature(fields.get("sr", ""), expiry, service.store.service_key)
         valid = (
             hmac.compare_digest(signature.encode(), fields.get("sig", "").encode())
-            and fields.get("sr", "").lower() == (call.header("host") or "").lower()
+            and fields.get("sr", "").lower() in service.names
             and expiry.isdecimal()
             and int(expiry) > service.now()
         )
     if not valid:
-        raise ApiError(401, 401002, "Unauthorized")
+        cause = (
+            f"the signature must be of {KEY_NAME!r} for {service.host!r}, with the key of"
+            f" connection-string.key.txt, and not expired; it is of {fields.get('skn')!r} for"
+            f" {fields.get('sr')!r} until {fields.get('se')!r}"
+        )
+        raise ApiError(401, 401002, "Unauthorized", cause=cause)

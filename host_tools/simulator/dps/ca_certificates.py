@@ -5,13 +5,10 @@ verified, or prove possession: with a certificate for the verification code that
 signed.
 
 Sources: Azure REST reference (Microsoft.Devices/provisioningServices/certificates, 2022-12-12),
-"Verify X.509 CA certificates with DPS" (Azure documentation). The real service is at
-management.azure.com, and takes a token of Microsoft Entra. Here the token is the key of the
-service's connection string.
+"Verify X.509 CA certificates with DPS" (Azure documentation).
 """
 
 import base64
-import hmac
 import secrets
 from email.utils import format_datetime, formatdate
 
@@ -19,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from ...certs.reading import common_name, is_ca, signed_by
+from ...certs.reading import common_name, extension, is_ca, signed_by
 from ..call import ApiError, Call, Response, new_etag
 from ..http_service import HttpService
 from ..store.enrollments import ca_key
@@ -27,44 +24,15 @@ from ..tls import thumbprint
 from .certificates import read_certificate
 from .if_match import check_if_match
 
-VERSIONS = (
-    "2017-11-15",
-    "2018-01-22",
-    "2020-01-01",
-    "2020-03-01",
-    "2021-10-15",
-    "2022-02-05",
-    "2022-12-12",
-    "2023-03-01-preview",
-    "2025-02-01-preview",
-    "2026-11-01",
-)
+# Up to this version, the fields of an uploaded certificate are not inside "properties".
+LAST_FLAT_VERSION = "2021-10-15"
 
 # The most CA certificates of an instance ("Azure IoT Hub Device Provisioning Service limits").
 CA_LIMIT = 25
 
 
-def respond(service: HttpService, call: Call) -> Response:
-    """Answer a call of the management API. Raises ApiError."""
-    _authorize(service, call)
-    if call.query.get("api-version") not in VERSIONS:
-        raise ApiError(400, 400000, "The api-version is not supported.")
-    match call.path:
-        case [
-            "subscriptions",
-            _,
-            "resourceGroups" | "resourcegroups",
-            _,
-            "providers",
-            "Microsoft.Devices",
-            "provisioningServices",
-            _,
-            "certificates",
-            *rest,
-        ]:
-            pass
-        case _:
-            raise ApiError(404, 404000, "The resource is not found.")
+def respond(service: HttpService, call: Call, rest: list[str]) -> Response:
+    """Answer a call for the CA certificates. rest: the path after them. Raises ApiError."""
     match call.method, rest:
         case "GET", []:
             return Response(200, {"value": service.store.ca_certificates.all()})
@@ -74,20 +42,13 @@ def respond(service: HttpService, call: Call) -> Response:
             return _upload(service, call, name)
         case "DELETE", [name]:
             return _delete(service, call, name)
-        case "POST", [name, "generateVerificationCode"]:
+        case "POST", [name, "generateverificationcode"]:
             return _generate_verification_code(service, call, name)
         case "POST", [name, "verify"]:
             return _verify(service, call, name)
-        case _, [] | [_] | [_, "generateVerificationCode" | "verify"]:
+        case _, [] | [_] | [_, "generateverificationcode" | "verify"]:
             raise ApiError(405, 405000, "The method is not allowed.")
     raise ApiError(404, 404000, "The resource is not found.")
-
-
-def _authorize(service: HttpService, call: Call) -> None:
-    scheme, _, token = (call.header("authorization") or "").partition(" ")
-    key = service.store.service_key.encode()
-    if scheme != "Bearer" or not hmac.compare_digest(token.encode(), key):
-        raise ApiError(401, 401000, "The access token is invalid.")
 
 
 def _upload(service: HttpService, call: Call, name: str) -> Response:
@@ -97,11 +58,13 @@ def _upload(service: HttpService, call: Call, name: str) -> Response:
         check_if_match(call, before)
     elif len(certificates.all()) >= CA_LIMIT:
         raise ApiError(400, 400000, f"There are {CA_LIMIT} CA certificates already: the limit.")
-    properties = call.json().get("properties")
+    body = call.json()
+    flat = call.query["api-version"] <= LAST_FLAT_VERSION
+    properties = body if flat else body.get("properties")
     if not isinstance(properties, dict):
         raise ApiError(400, 400000, "properties is missing.")
     cert = _certificate(properties)
-    verified = properties.get("isVerified", False)
+    verified = properties.get("isVerified") or False
     if not isinstance(verified, bool):
         raise ApiError(400, 400000, "isVerified is neither true nor false.")
     _check_is_ca(cert)
@@ -127,7 +90,7 @@ def _upload(service: HttpService, call: Call, name: str) -> Response:
 
 def _check_is_ca(cert: x509.Certificate) -> None:
     try:
-        ca = is_ca(cert)
+        ca = is_ca(cert) or extension(cert, x509.BasicConstraints) is None
     except ValueError as error:
         raise ApiError(400, 400000, "The certificate cannot be read.") from error
     if not ca:

@@ -9,7 +9,7 @@ for the newer one.
 from typing import Any
 
 from ..attestation import enrollment_of
-from ..call import ApiError, Call, Response
+from ..call import ApiError, Call, Response, lower_case, timestamp
 from ..http_service import HttpService
 from ..tls import Client
 from .batch import BATCH_TYPE, parse_batch
@@ -46,36 +46,48 @@ MAX_DELIVERIES = 10
 EXPIRY_S = 3600
 
 
+def _not_simulated(path: list[str]) -> str:
+    """What a real hub has at a path, and this one has not; "" for nothing."""
+    match path:
+        case ["$iothub", "websocket"]:
+            return "MQTT over WebSockets is not simulated: use port 8883"
+        case ["devices", _, "files", *_]:
+            return "file upload is not simulated"
+        case ["devices" | "twins" | "jobs" | "configurations" | "statistics" | "messages", *_]:
+            return "the hub's service API is not simulated: use 'microdps hub'"
+    return ""
+
+
 class Hub(HttpService):
     """A hub. Its host is known when it listens; DPS assigns devices to this host.
 
-    errors  "legacy" or "new": the body of its errors
-    mqtt    the devices' MQTT connections, when MQTT listens
+    errors       "legacy" or "new": the body of its errors
+    connections  device ID → its MQTT connection, one for each device
     """
-
-    host = ""
-    mqtt: Any = None
 
     def __init__(self, *args, errors: str = "legacy"):
         super().__init__("hub", *args)
         self.errors = errors
+        self.connections: dict[str, Any] = {}
 
     def respond(self, call: Call) -> Response:
-        match call.path:
-            case ["devices", device_id, "messages", "events"]:
+        device_id, lock = [*call.path[1:2], ""][0], [*call.path[4:5], ""][0]
+        # The REST reference writes deviceBound, and SDKs write devicebound.
+        match lower_case(call.path):
+            case ["devices", _, "messages", "events"]:
                 self._check_call(call, "POST", device_id)
                 return self._telemetry(call, device_id)
-            case ["devices", device_id, "messages", "devicebound"]:
+            case ["devices", _, "messages", "devicebound"]:
                 self._check_call(call, "GET", device_id)
                 return self._receive(device_id)
-            case ["devices", device_id, "messages", "devicebound", lock]:
+            case ["devices", _, "messages", "devicebound", _]:
                 self._check_call(call, "DELETE", device_id)  # complete, or reject
                 return self._settle(device_id, lock, None)
-            case ["devices", device_id, "messages", "devicebound", lock, "abandon"]:
+            case ["devices", _, "messages", "devicebound", _, "abandon"]:
                 self._check_call(call, "POST", device_id)
                 return self._settle(device_id, lock, MAX_DELIVERIES)
-            case _:
-                raise ApiError(404, 404000, "Resource not found")
+            case other:
+                raise ApiError(404, 404000, "Resource not found", cause=_not_simulated(other))
 
     def error_response(self, call: Call, error: ApiError) -> Response:
         name = ERROR_NAMES.get(error.code) or ERROR_NAMES.get(error.status, "UnknownError")
@@ -101,6 +113,7 @@ class Hub(HttpService):
         headers = {
             name.decode("latin-1").lower(): values[-1].decode("latin-1")
             for name, values in call.request.requestHeaders.getAllRawHeaders()
+            if name[:7] in (b"Iothub-", b"Content")  # as Twisted spells them
         }
         if headers.get("content-type", "").partition(";")[0].strip().lower() == BATCH_TYPE:
             messages = parse_batch(call.body())
@@ -132,12 +145,17 @@ class Hub(HttpService):
         now = self.now()
         record = {"properties": properties, "enqueued": self.timestamp()}
         self.store.cloud_to_device.put(self.host, device_id, record, body, now + expiry_s)
+        if connection := self.connections.get(device_id):
+            connection.deliver()
+
+    def lock_next(self, device_id: str, until: float, prefix: str = "") -> tuple | None:
+        """Lock the next message for a device, as CloudToDevice.lock_next() does."""
+        now, queue = self.now(), self.store.cloud_to_device
+        queue.count(self.host, device_id, now)  # deletes the expired ones
+        return queue.lock_next(self.host, device_id, now, until, prefix)
 
     def _receive(self, device_id: str) -> Response:
-        now = self.now()
-        queue = self.store.cloud_to_device
-        queue.count(self.host, device_id, now)  # deletes the expired ones
-        found = queue.lock_next(self.host, device_id, now, now + LOCK_S)
+        found = self.lock_next(device_id, self.now() + LOCK_S)
         if found is None:
             return Response(204, None, SERVER)
         lock, number, deliveries, record, body = found
@@ -161,29 +179,45 @@ class Hub(HttpService):
 
     def disconnect(self, device_id: str) -> None:
         """End a device's MQTT connection."""
-        connection = self.mqtt.devices.get(device_id) if self.mqtt else None
-        if connection:
+        if connection := self.connections.get(device_id):
             connection.end("the device has left the hub")
 
     def authorize(self, client: Client, device_id: str) -> None:
-        """Check that a client is the device.
+        """Check that a client is the device: it has the certificate with which it registered.
 
-        A device of an individual enrollment must have the certificate with which it registered. A
-        device of a group may have any certificate for its ID that the group accepts.
-        Raises ApiError.
+        With another reading of the documents, a device of a group may have any certificate for its
+        ID that the group accepts. Raises ApiError.
         """
         device = self.store.devices.get(self.host, device_id)
         try:
-            if not device or not client.chain:
-                raise ApiError(401, 401002, "Unauthorized")
-            if device["kind"] == "group":
-                found = enrollment_of(client, device["registrationId"], self.store, self.now())
-                known = found[0] == "group"
-            else:
-                known = client.thumbprints[0] == device["thumbprint"]
-            if not known:
-                raise ApiError(401, 401003, "Unauthorized")
+            if not device:
+                raise ApiError(
+                    401, 401002, "", cause=f"the hub does not know the device {device_id!r}"
+                )
+            if not client.chain:
+                raise ApiError(401, 401002, "", cause="the client sent no certificate")
+            if device["kind"] == "group" and self.context.readings.group_by_issuer:
+                self._check_group(client, device["registrationId"])
+            elif client.thumbprints[0] != device["thumbprint"]:
+                cause = f"the leaf's thumbprint is {client.thumbprints[0]}, and the device"
+                cause += f" registered with {device['thumbprint']}: a new leaf registers first"
+                raise ApiError(401, 401003, "", cause=cause)
+            self._check_validity(client)
         except ApiError as error:
-            raise ApiError(401, error.code, "Unauthorized") from error
+            raise ApiError(401, error.code, "Unauthorized", cause=error.cause) from error
         if device.get("status") == "disabled":
             raise ApiError(403, 403012, "The device is disabled")
+
+    def _check_group(self, client: Client, registration_id: str) -> None:
+        stored_ca = self.context.readings.stored_ca
+        found = enrollment_of(client, registration_id, self.store, self.now(), stored_ca)
+        if found[0] != "group":
+            cause = f"the leaf is now in the individual enrollment {found[1]!r}"
+            raise ApiError(401, 401003, "", cause=cause)
+
+    def _check_validity(self, client: Client) -> None:
+        """Raises ApiError if the leaf is not valid now. Inferred: the error."""
+        start, end = client.leaf_validity
+        if not start <= self.now() <= end:
+            cause = f"the leaf is valid from {timestamp(start)} to {timestamp(end)}"
+            raise ApiError(401, 401002, "", cause=cause)

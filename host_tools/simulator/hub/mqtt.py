@@ -1,221 +1,262 @@
-"""The simulated IoT hub over MQTT 3.1.1, for devices that send telemetry.
+"""The simulated IoT hub over MQTT 3.1.1: telemetry, messages for devices, twins, direct methods.
 
-Source: "Communicate with an IoT hub using the MQTT protocol" (Azure documentation) for the user
-name, the topics and the reasons to close a connection. A refused certificate gets return code 5:
-azure-iot-sdk-c reports this of the real hub.
+Sources: "Communicate with an IoT hub using the MQTT protocol" (Azure documentation). A refused
+certificate gets return code 5: azure-iot-sdk-c reports this of the real hub. Inferred: that a
+message for a device that was delivered 10 times without a PUBACK is dead-lettered.
 """
 
-import urllib.parse
-from typing import Any
+import json
+import re
 
-from twisted.internet import reactor
-from twisted.internet.protocol import Factory, Protocol
-from twisted.python.failure import Failure
+from twisted.internet import defer, reactor
 
 from ..call import ApiError
-from ..tls import Client, client_of
-from .device_api import Hub
-from .mqtt_packets import (
-    BAD_CLIENT_ID,
-    BAD_PROTOCOL,
-    UNAUTHORIZED,
-    Fields,
-    Kind,
-    ViolationError,
-    packet,
-    split,
-)
+from ..tls import Client
+from . import mqtt_topics as topics
+from .device_api import MAX_DELIVERIES, Hub
+from .mqtt_connection import Connect, MqttConnection, MqttServer, Publish, RefusedError
+from .mqtt_packets import BAD_CLIENT_ID, UNAUTHORIZED, ViolationError
+from .twin import device_view, parse_patch, patch_twin
 
 MESSAGE_LIMIT = 256 * 1024
-CONNECT_S = 10
-KEEP_ALIVE_S = 1177
 
-# A system property in a topic → the header of the same property over HTTPS.
-SYSTEM_PROPERTIES = {
-    "$.mid": "iothub-messageid",
-    "$.cid": "iothub-correlationid",
-    "$.ct": "content-type",
-    "$.ce": "content-encoding",
-}
+# How many messages for a device are sent before the first of them is acknowledged.
+WINDOW = 50
 
+# The lock of a message on its way over MQTT begins like this, and ends with the connection.
+LOCK = "mqtt:"
+NEVER = 1e18
 
-class Connection(Protocol):
-    """The connection of one device.
-
-    device_id  "" until the device has connected
-    names      common names in its certificate chain
-    """
-
-    transport: Any
-
-    def __init__(self, server: "MqttServer"):
-        self.server = server
-        self.hub = server.hub
-        self.device_id = ""
-        self.names: tuple[str, ...] = ()
-        self._data = b""
-        self._closing = False
-        self._timer: Any = reactor.callLater(CONNECT_S, self._timed_out)  # type: ignore
-        self._timeout_s: float = CONNECT_S
-
-    def dataReceived(self, data: bytes) -> None:
-        self._data += data
-        try:
-            while not self._closing and (found := split(self._data)):
-                kind, flags, body, self._data = found
-                if self._timer.active():
-                    self._timer.reset(self._timeout_s)
-                self._handle(kind, flags, body)
-        except ViolationError as violation:
-            self.end(str(violation))
-
-    def connectionLost(self, reason: Failure | None = None) -> None:
-        if self._timer.active():
-            self._timer.cancel()
-        if self.server.devices.get(self.device_id) is self:
-            del self.server.devices[self.device_id]
-
-    def _handle(self, kind: int, flags: int, body: bytes) -> None:
-        """Handle one packet. Raises ViolationError."""
-        fields = Fields(body)
-        if (kind == Kind.CONNECT) == bool(self.device_id):
-            raise ViolationError("a CONNECT that is not the first packet, or the only one")
-        if (
-            flags != (2 if kind in (Kind.SUBSCRIBE, Kind.UNSUBSCRIBE) else 0)
-            and kind != Kind.PUBLISH
-        ):
-            raise ViolationError("reserved flags")
-        match kind:
-            case Kind.CONNECT:
-                self._connect(fields)
-            case Kind.PUBLISH:
-                self._publish(flags, fields)
-            case Kind.SUBSCRIBE:
-                self._subscribe(fields)
-            case Kind.UNSUBSCRIBE:
-                self._send(Kind.UNSUBACK, fields.read(2))
-            case Kind.PINGREQ:
-                self._send(Kind.PINGRESP)
-            case Kind.DISCONNECT:
-                self.end("")
-            case Kind.PUBACK:  # for a cloud-to-device message; this hub sends none by MQTT
-                pass
-            case _:
-                raise ViolationError(f"a packet of type {kind}")
-
-    def _connect(self, fields: Fields) -> None:
-        name, level, flags = fields.read_string(), fields.read(1)[0], fields.read(1)[0]
-        keep_alive = fields.read_number()
-        if name != "MQTT" or level != 4:
-            self._refuse(BAD_PROTOCOL, f"protocol {name} {level}")
-            return
-        client_id = fields.read_string()
-        if flags & 4:  # a will
-            fields.read_string()
-            fields.read(fields.read_number())
-        user = fields.read_string() if flags & 0x80 else ""
-        host, _, rest = user.partition("/")
-        device_id, _, query = rest.partition("/")
-        if not client_id or client_id != device_id:
-            self._refuse(BAD_CLIENT_ID, f"client ID {client_id!r}, user name {user!r}")
-            return
-        own = self.hub.host.rsplit(":", 1)[0]
-        try:
-            if host.lower() not in (own, self.hub.host) or not query.startswith("?api-version="):
-                raise ApiError(401, 401002, f"user name {user!r}")
-            client = client_of(self.transport.getHandle())
-            self.hub.authorize(client, device_id)
-        except ApiError as error:
-            self._refuse(UNAUTHORIZED, f"{error.code} {error.message}")
-            return
-        self._accept(device_id, client, keep_alive)
-
-    def _accept(self, device_id: str, client: Client, keep_alive: int) -> None:
-        before = self.server.devices.pop(device_id, None)
-        if before:
-            before.end("the device has connected again")
-        self.device_id = device_id
-        self.names = client.names
-        self.server.devices[device_id] = self
-        self._timeout_s = min(keep_alive or KEEP_ALIVE_S, KEEP_ALIVE_S) * 1.5  # 3.1.2.10
-        self._timer.reset(self._timeout_s)
-        self._record("CONNECT", 200, "")
-        self._send(Kind.CONNACK, b"\0\0")
-
-    def _publish(self, flags: int, fields: Fields) -> None:
-        qos = flags >> 1 & 3
-        if qos > 1 or flags & 1:
-            raise ViolationError("QoS 2, or a retained message")
-        topic = fields.read_string()
-        packet_id = fields.read(2) if qos else b""
-        if packet_id == b"\0\0":
-            raise ViolationError("packet ID 0")
-        prefix = f"devices/{self.device_id}/messages/events/"
-        if not topic.startswith(prefix):
-            raise ViolationError(f"topic {topic}")
-        if len(fields.data) > MESSAGE_LIMIT:
-            raise ViolationError("a message over 256 KB")
-        pairs = urllib.parse.parse_qsl(topic.removeprefix(prefix), keep_blank_values=True)
-        properties = {
-            SYSTEM_PROPERTIES.get(name, f"iothub-app-{name.lower()}"): value
-            for name, value in pairs
-        }
-        commits = self.hub.context.commits
-        commits.begin()
-        try:
-            self.hub.accept(self.device_id, properties, fields.data)
-        except ApiError as error:  # inferred: MQTT 3.1.1 has no other way to refuse a message
-            raise ViolationError(error.message) from error
-        self._record("PUBLISH", 200, "", topic)
-        if qos:
-            commits.then(lambda: self._send(Kind.PUBACK, packet_id), self._commit_failed)
-
-    def _commit_failed(self, failure: Failure) -> None:
-        """A bug of the simulator's own: print it. The message is not acknowledged."""
-        failure.printTraceback()
-        self.end("the message could not be kept")
-
-    def _subscribe(self, fields: Fields) -> None:
-        packet_id = fields.read(2)
-        granted = b""
-        while fields.data:
-            topic, qos = fields.read_string(), fields.read(1)[0]
-            own = f"devices/{self.device_id}/messages/devicebound/"
-            granted += bytes([min(qos, 1)]) if topic.startswith(own) else b"\x80"
-        self._send(Kind.SUBACK, packet_id + granted)
-
-    def _refuse(self, code: int, why: str) -> None:
-        """Refuse a CONNECT with a return code, and record why."""
-        self._send(Kind.CONNACK, bytes([0, code]))
-        self._record("CONNECT", 401 if code == UNAUTHORIZED else 400, why)
-        self._closing = True
-        self.transport.loseConnection()
-
-    def end(self, why: str) -> None:
-        """Close the connection, and record why."""
-        if why:
-            self._record("CLOSE", 0, why)
-        self._closing = True
-        self.transport.loseConnection()
-
-    def _timed_out(self) -> None:
-        self.end("no packet in time")
-
-    def _send(self, kind: int, body: bytes = b"") -> None:
-        self.transport.write(packet(kind, body))
-
-    def _record(self, method: str, status: int, why: str, topic: str = "") -> None:
-        path = f"mqtt:{topic or self.device_id}"
-        self.hub.context.commits.record("hub", method, path, status, self.names, why)
+API_VERSION = re.compile(r"\?(.*&)?api-version=\d{4}-\d\d-\d\d(-preview)?(&.*)?")
 
 
-class MqttServer(Factory):
-    """A hub's MQTT server. devices: device ID → its connection, one for each device."""
+class DeviceConnection(MqttConnection):
+    """The connection of one device."""
 
     def __init__(self, hub: Hub):
+        super().__init__(hub)
         self.hub = hub
-        hub.mqtt = self
-        self.devices: dict[str, Connection] = {}
+        self._clean = True
+        self._will: tuple[str, bytes] | None = None
+        self._next_id = 0
+        self._sent: dict[int, str] = {}  # packet ID → lock of the message
+        self._calls: dict[str, defer.Deferred] = {}  # request ID → of a direct method
 
-    def buildProtocol(self, addr) -> Connection:
-        return Connection(self)
+    def on_connect(self, connect: Connect, client: Client) -> bool:
+        host, _, rest = connect.user.partition("/")
+        device_id, _, query = rest.partition("/")
+        if not connect.client_id or connect.client_id != device_id:
+            raise RefusedError(
+                BAD_CLIENT_ID,
+                f"the client ID is {connect.client_id!r}, and the user name is {connect.user!r}:"
+                " HUB/CLIENT-ID/?api-version=2021-04-12",
+            )
+        if host.lower() not in self.hub.names or not API_VERSION.fullmatch(query):
+            raise RefusedError(
+                UNAUTHORIZED,
+                f"the user name is {connect.user!r}, and not {self.hub.host}/{device_id}"
+                "/?api-version=2021-04-12",
+            )
+        try:
+            self.hub.authorize(client, device_id)
+        except ApiError as error:
+            raise RefusedError(UNAUTHORIZED, error.log_text) from error
+        return self._open_session(connect, device_id)
+
+    def _open_session(self, connect: Connect, device_id: str) -> bool:
+        """End the device's older connection, and take over its session → was there one?"""
+        self.hub.context.commits.begin()
+        before = self.hub.connections.pop(device_id, None)
+        if before:
+            before.end("the device has connected again")
+            before.release()
+        self.hub.connections[device_id] = self
+        self._clean, self._will = connect.clean, connect.will
+        sessions = self.hub.store.sessions
+        found = None if connect.clean else sessions.get(self.hub.host, device_id)
+        self.filters = dict(found or {})
+        if connect.clean:
+            sessions.delete(self.hub.host, device_id)
+        return found is not None
+
+    def on_lost(self, by_client: bool) -> None:
+        if self.hub.connections.get(self.name) is self:
+            del self.hub.connections[self.name]
+            self.release()
+        for call in self._calls.values():
+            call.errback(ApiError(404, 404103, "The device is not online"))
+        self._calls.clear()
+        if self._will and not by_client:
+            topic, payload = self._will
+            self._keep_will(Publish(topic, payload, False, b""))
+
+    def _keep_will(self, will: Publish) -> None:
+        prefix = topics.events(self.name)
+        if not will.topic.startswith(prefix) or len(will.payload) > MESSAGE_LIMIT:
+            self.record("PUBLISH", 400, "a last will that is no telemetry is ignored", will.topic)
+            return
+        self.hub.context.commits.begin()
+        properties = topics.read_bag(will.topic.removeprefix(prefix))
+        properties["iothub-app-iothub-messagetype"] = "Will"
+        try:
+            self.hub.accept(self.name, properties, will.payload)
+            self.record("PUBLISH", 200, "", will.topic)
+        except ApiError as error:
+            self.record("PUBLISH", error.status, error.log_text, will.topic)
+
+    def release(self) -> None:
+        """Let the messages that were not acknowledged be delivered again."""
+        self.hub.context.commits.begin()
+        self._sent.clear()
+        queue = self.hub.store.cloud_to_device
+        dead = queue.unlock(self.hub.host, self.name, LOCK, MAX_DELIVERIES)
+        if dead:
+            why = f"{dead} messages for the device were delivered {MAX_DELIVERIES} times without"
+            self.record("DEVICEBOUND", 0, f"{why} a PUBACK, and are dead-lettered")
+
+    def on_publish(self, publish: Publish) -> bool:
+        topic = publish.topic
+        if topic.startswith(topics.events(self.name)):
+            self._telemetry(publish)
+            return True
+        if found := topics.GET_TWIN.fullmatch(topic):
+            self._get_twin(found[1])
+            return True
+        if found := topics.PATCH_REPORTED.fullmatch(topic):
+            self._patch_reported(found[1], publish.payload)
+            return True
+        if found := topics.METHOD_ANSWER.fullmatch(topic):
+            self._method_answer(found[2], int(found[1]), publish.payload)
+            return True
+        if not topic.startswith(("$", f"devices/{self.name}/")):
+            raise ViolationError(f"topic {topic}")
+        self.record("PUBLISH", 400, "this topic is not simulated: ignored", topic)
+        return False
+
+    def _telemetry(self, publish: Publish) -> None:
+        """Keep a message. Raises ViolationError."""
+        if len(publish.payload) > MESSAGE_LIMIT:
+            raise ViolationError("a message over 256 KB")
+        properties = topics.read_bag(publish.topic.removeprefix(topics.events(self.name)))
+        if publish.retain:  # documented: it is passed on with this property
+            properties["iothub-app-mqtt-retain"] = "true"
+        try:
+            self.hub.accept(self.name, properties, publish.payload)
+        except ApiError as error:  # inferred: MQTT 3.1.1 has no other way to refuse a message
+            raise ViolationError(error.message) from error
+        self.record("PUBLISH", 200, "", publish.topic)
+
+    # The twin.
+
+    def _get_twin(self, rid: str) -> None:
+        twin = self.hub.store.twins.get(self.hub.host, self.name)
+        self.record("PUBLISH", 200, "", "$iothub/twin/GET")
+        self._answer(f"{topics.TWIN_ANSWERS}200/?$rid={rid}", device_view(twin))
+
+    def _patch_reported(self, rid: str, payload: bytes) -> None:
+        try:
+            patch = parse_patch(payload)
+            host = self.hub.host
+            version = patch_twin(self.hub.store, host, self.name, "reported", patch)
+        except ApiError as error:
+            self.record("PUBLISH", error.status, error.log_text, "$iothub/twin/PATCH")
+            body = {"errorCode": error.code, "message": error.message}
+            self._answer(f"{topics.TWIN_ANSWERS}{error.status}/?$rid={rid}", body)
+            return
+        self.record("PUBLISH", 204, "", "$iothub/twin/PATCH")
+        self._answer(f"{topics.TWIN_ANSWERS}204/?$rid={rid}&$version={version}", None)
+
+    def tell_desired(self, patch: dict, version: int) -> None:
+        """Send the device a change of its desired properties."""
+        self._answer(f"{topics.DESIRED_CHANGES}?$version={version}", patch | {"$version": version})
+
+    def _answer(self, topic: str, body) -> None:
+        """Send a message with QoS 0 after the commit, if the device has subscribed to it."""
+        data = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
+        if topics.qos_of(self.filters, topic) is not None:
+            self.after_commit(lambda: self.publish(topic, data))
+
+    # Direct methods.
+
+    def call_method(self, method: str, payload: bytes, timeout_s: float) -> defer.Deferred:
+        """Call a direct method → a Deferred with the status and the payload of the answer.
+
+        It fails with an ApiError.
+        """
+        self._next_id += 1
+        rid = f"{self._next_id:x}"
+        topic = f"{topics.METHOD_CALLS}{method}/?$rid={rid}"
+        if topics.qos_of(self.filters, topic) is None:
+            return defer.fail(ApiError(404, 404103, "The device has not subscribed to methods"))
+        call = self._calls[rid] = defer.Deferred()
+        late = reactor.callLater(timeout_s, self._method_is_late, rid)  # type: ignore
+        self.publish(topic, payload)
+
+        def stop(result):
+            if late.active():
+                late.cancel()
+            return result
+
+        return call.addBoth(stop)
+
+    def _method_is_late(self, rid: str) -> None:
+        call = self._calls.pop(rid)
+        call.errback(ApiError(504, 504101, "The device did not answer in time"))
+
+    def _method_answer(self, rid: str, status: int, payload: bytes) -> None:
+        call = self._calls.pop(rid, None)
+        why = "" if call else "an answer to a method that was not called, or to one too late"
+        self.record("PUBLISH", 200 if call else 400, why, "$iothub/methods/res")
+        if call:
+            call.callback((status, payload))
+
+    # Messages for the device.
+
+    def is_simulated(self, topic_filter: str) -> bool:
+        return topics.is_simulated(topic_filter, self.name)
+
+    def on_subscriptions(self) -> None:
+        if not self._clean:
+            self.hub.store.sessions.put(self.hub.host, self.name, self.filters)
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Send the messages that wait for the device, if it has subscribed to them."""
+        qos = topics.qos_of(self.filters, topics.devicebound(self.name))
+        if qos is None or self._closing:
+            return
+        self.hub.context.commits.begin()
+        while len(self._sent) < WINDOW and (found := self.hub.lock_next(self.name, NEVER, LOCK)):
+            lock, _, deliveries, record, body = found
+            bag = topics.write_bag(self.name, record["properties"])
+            topic = f"{topics.devicebound(self.name)}{bag}"
+            packet_id = self._free_id() if qos else 0
+            if packet_id:
+                self._sent[packet_id] = lock
+            else:  # nobody acknowledges it
+                self.hub.store.cloud_to_device.settle(self.hub.host, self.name, lock, 0, None)
+            self.record("DEVICEBOUND", 200, "")
+            self._send_later(topic, body, packet_id, deliveries > 1)
+
+    def _send_later(self, topic: str, body: bytes, packet_id: int, again: bool) -> None:
+        self.after_commit(lambda: self.publish(topic, body, packet_id, again))
+
+    def _free_id(self) -> int:
+        while True:
+            self._next_id += 1
+            packet_id = self._next_id % 0xFFFF + 1
+            if packet_id not in self._sent:
+                return packet_id
+
+    def on_puback(self, packet_id: int) -> None:
+        lock = self._sent.pop(packet_id, None)
+        if lock is None:
+            self.record("PUBACK", 400, f"packet ID {packet_id} was not sent: ignored")
+            return
+        self.hub.context.commits.begin()
+        self.hub.store.cloud_to_device.settle(self.hub.host, self.name, lock, 0, None)
+        self.deliver()
+
+
+def hub_mqtt_server(hub: Hub) -> MqttServer:
+    return MqttServer(lambda: DeviceConnection(hub))

@@ -26,7 +26,7 @@ class Kind(enum.IntEnum):
 
 
 # Return codes of CONNACK (3.2.2.3).
-BAD_PROTOCOL, BAD_CLIENT_ID, UNAUTHORIZED = 1, 2, 5
+BAD_PROTOCOL, BAD_CLIENT_ID, BAD_USER, UNAUTHORIZED = 1, 2, 4, 5
 
 
 class ViolationError(Exception):
@@ -41,6 +41,12 @@ def packet(kind: int, body: bytes = b"", flags: int = 0) -> bytes:
         head.append(length & 127 | 128)
         length >>= 7
     return bytes(head) + bytes([length]) + body
+
+
+def string(text: str) -> bytes:
+    """A string with its length (1.5.3)."""
+    data = text.encode()
+    return len(data).to_bytes(2, "big") + data
 
 
 def split(data: bytes) -> tuple[int, int, bytes, bytes] | None:

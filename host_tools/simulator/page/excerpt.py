@@ -1,5 +1,7 @@
 """Excerpts of texts that clients have chosen, safe to show."""
 
+from ..store.printable import printable
+
 EXCERPT = 200  # characters
 
 
@@ -8,7 +10,5 @@ def excerpt(text: str, size: int = 0) -> str:
 
     size  bytes of the whole text, if this is a part of it
     """
-    clean = "".join(
-        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:EXCERPT]
-    )
-    return clean if len(text) <= EXCERPT and size <= 4 * EXCERPT else f"{clean}…"
+    clean = printable(text, EXCERPT)
+    return f"{clean}…" if size > 4 * EXCERPT and len(text) <= EXCERPT else clean

@@ -21,15 +21,18 @@ from .parameters import parse_query
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
+    "actions.js",
     "chart.js",
     "connection.js",
     "devices.js",
     "dom.js",
     "enrollments.js",
+    "message.js",
     "overview.js",
     "page.js",
     "requests.js",
     "table.js",
+    "tabs.js",
     "telemetry.js",
 )
 # Path → file, content type.

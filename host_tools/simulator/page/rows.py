@@ -1,12 +1,17 @@
 """The rows of the page's answers: messages, enrollments and requests."""
 
+import base64
 import json
 import math
 
 from microdps import advice
 
 from ..hub.device_api import ERROR_NAMES
+from ..store.printable import printable
 from .excerpt import EXCERPT, excerpt
+
+# How many characters of a property are shown with a whole body.
+WHOLE_TEXT = 4096
 
 # Of a body's numbers, how many are shown, and how deep in the object they may be.
 NUMBER_LIMIT = 12
@@ -14,10 +19,31 @@ DEPTH_LIMIT = 3
 
 
 def message_row(
-    number: int, at: float, hub: str, device: str, size: int, body: bytes
+    number: int,
+    at: float,
+    hub: str,
+    device: str,
+    size: int,
+    body: bytes,
+    *,
+    properties: dict[str, str] | None = None,
+    whole: bool = False,
 ) -> dict[str, object]:
-    """A message. body: its start, or all of it. size: of the whole body, in bytes."""
-    return {
+    """A message.
+
+    body   its start, or all of it
+    size   of the whole body, in bytes
+    whole  add the whole body: as text, and in base64 if it is no UTF-8
+    """
+    more: dict[str, object] = {}
+    if properties is not None:
+        limit = WHOLE_TEXT if whole else EXCERPT
+        more["properties"] = {
+            printable(name, limit): printable(text, limit) for name, text in properties.items()
+        }
+    if whole:
+        more |= _whole(body)
+    return more | {
         "number": number,
         "at": at,
         "hub": hub,
@@ -26,6 +52,14 @@ def message_row(
         "body": excerpt(body[: 4 * EXCERPT].decode(errors="replace"), size),
         "numbers": numbers(body) if size == len(body) else {},
     }
+
+
+def _whole(body: bytes) -> dict[str, object]:
+    try:
+        return {"whole": body.decode()}
+    except UnicodeDecodeError:
+        coded = base64.b64encode(body).decode()
+        return {"whole": body.decode(errors="replace"), "base64": coded}
 
 
 def numbers(body: bytes) -> dict[str, float]:

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS enrollments (
 );
 CREATE TABLE IF NOT EXISTS enrolled_certs (
     thumbprint TEXT PRIMARY KEY, kind TEXT NOT NULL, id TEXT NOT NULL
-);
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS enrolled_certs_of ON enrolled_certs (kind, id);
 CREATE TABLE IF NOT EXISTS registrations (
     id TEXT PRIMARY KEY, operation_id TEXT NOT NULL, started REAL NOT NULL,
@@ -38,6 +38,13 @@ CREATE TABLE IF NOT EXISTS devicebound (
     deliveries INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS devicebound_of ON devicebound (hub, device_id);
+CREATE TABLE IF NOT EXISTS twins (
+    hub TEXT NOT NULL, device_id TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (hub, device_id)
+);
+CREATE TABLE IF NOT EXISTS sessions (
+    hub TEXT NOT NULL, device_id TEXT NOT NULL, filters TEXT NOT NULL,
+    PRIMARY KEY (hub, device_id)
+);
 CREATE TABLE IF NOT EXISTS requests (
     number INTEGER PRIMARY KEY, at REAL NOT NULL, service TEXT NOT NULL, method TEXT NOT NULL,
     path TEXT NOT NULL, status INTEGER NOT NULL, chain TEXT NOT NULL, error TEXT NOT NULL
@@ -61,6 +68,10 @@ def open_database(folder: Path) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode=WAL")
     # A commit survives any end of this process, but not a power failure.
     db.execute("PRAGMA synchronous=NORMAL")
+    # Fewer, larger checkpoints: each one waits for the disk.
+    db.execute("PRAGMA wal_autocheckpoint=8000")  # pages of 4 KB
+    # A look-up among many enrollments needs no call of the operating system.
+    db.execute("PRAGMA cache_size=-65536")  # KB
     db.executescript(TABLES)
     for (table, column), statement in ADDED_COLUMNS.items():
         columns = db.execute("SELECT name FROM pragma_table_info(?)", (table,))

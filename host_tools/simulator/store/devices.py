@@ -5,9 +5,13 @@ Device IDs are case-sensitive, unlike registration IDs. Hubs are compared withou
 
 import json
 import sqlite3
+import time
 import uuid
 
 from .database import fetch_record, fetch_value, like_pattern
+
+# A message that is locked for longer than that is locked until a connection ends.
+YEAR_S = 366 * 86400
 
 # How many devices' records are kept in memory as well.
 CACHE_SIZE = 10_000
@@ -41,9 +45,14 @@ class Devices:
         return self._cache[key]
 
     def delete(self, hub: str, name: str) -> None:
-        """Delete a device, and the messages that wait for it."""
+        """Delete a device, with its twin, its session, and the messages that wait for it."""
         self._cache.pop((hub.lower(), name), None)
-        for table, column in (("devices", "id"), ("devicebound", "device_id")):
+        for table, column in (
+            ("devices", "id"),
+            ("devicebound", "device_id"),
+            ("twins", "device_id"),
+            ("sessions", "device_id"),
+        ):
             self._db.execute(
                 f"DELETE FROM {table} WHERE hub = ? AND {column} = ?",  # noqa: S608
                 (hub.lower(), name),
@@ -67,6 +76,10 @@ class Devices:
             (*values, limit),
         )
         return [(hub, name, json.loads(record)) for hub, name, record in rows]
+
+    def names(self, text: str) -> list[tuple[str, str]]:
+        """Hub and ID of all devices, or of those whose ID or registration ID has this text."""
+        return [(hub, name) for hub, name, _ in self.search(text, ("", ""), -1)]
 
 
 class CloudToDevice:
@@ -94,9 +107,9 @@ class CloudToDevice:
         return fetch_value(self._db, query, *device)
 
     def lock_next(
-        self, hub: str, device_id: str, now: float, until: float
+        self, hub: str, device_id: str, now: float, until: float, prefix: str = ""
     ) -> tuple[str, int, int, dict, bytes] | None:
-        """Lock the oldest message that is not locked.
+        """Lock the oldest message that is not locked. prefix: of the lock token.
 
         Returns lock token, sequence number, number of deliveries, record and body.
         """
@@ -108,12 +121,36 @@ class CloudToDevice:
         if row is None:
             return None
         number, deliveries, record, body = row
-        lock = str(uuid.uuid4())
+        lock = f"{prefix}{uuid.uuid4()}"
         self._db.execute(
             "UPDATE devicebound SET lock = ?, locked_until = ?, deliveries = ? WHERE number = ?",
             (lock, until, deliveries, number),
         )
         return lock, number, deliveries, json.loads(record), body
+
+    def unlock(self, hub: str, device_id: str, prefix: str, max_deliveries: int) -> int:
+        """Unlock the messages whose lock begins like this → how many were deleted instead.
+
+        max_deliveries  a message that was delivered as often is deleted
+        """
+        where = "hub = ? AND device_id = ? AND lock LIKE ? || '%'"
+        values = (hub.lower(), device_id, prefix)
+        dead = self._db.execute(
+            f"DELETE FROM devicebound WHERE {where} AND deliveries >= ?",  # noqa: S608
+            (*values, max_deliveries),
+        ).rowcount
+        self._db.execute(
+            f"UPDATE devicebound SET locked_until = 0, lock = '' WHERE {where}",  # noqa: S608
+            values,
+        )
+        return dead
+
+    def unlock_all(self) -> None:
+        """Unlock all messages that connections had locked when this process was killed."""
+        self._db.execute(
+            "UPDATE devicebound SET locked_until = 0, lock = '' WHERE locked_until > ?",
+            (time.time() + YEAR_S,),
+        )
 
     def settle(
         self, hub: str, device_id: str, lock: str, now: float, max_deliveries: int | None

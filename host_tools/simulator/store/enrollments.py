@@ -3,13 +3,25 @@
 IDs are compared without regard to case, as DPS does.
 """
 
+import base64
 import contextlib
 import json
 import sqlite3
 import time
 from collections.abc import Iterator
 
-from .database import fetch_record, like_pattern
+from cryptography import x509
+
+from .database import fetch_record, fetch_value, like_pattern
+
+# How many records and owners of certificates are kept in memory as well.
+CACHE_SIZE = 10_000
+
+
+def _keep(cache: dict, key, value) -> None:
+    if len(cache) >= CACHE_SIZE:
+        cache.clear()
+    cache[key] = value
 
 
 def ca_key(name: str) -> str:
@@ -26,6 +38,13 @@ class Enrollments:
     def __init__(self, db: sqlite3.Connection):
         self._db = db
         self.generation = 0
+        # What was looked up lately: a device's registration asks for the same ones several times.
+        self._records: dict[tuple[str, str], str] = {}  # as JSON
+        self._owners: dict[str, tuple[str, str]] = {}
+
+    def clear_cache(self) -> None:
+        self._records.clear()
+        self._owners.clear()
 
     def put(self, kind: str, name: str, record: dict, thumbprints: list[str]) -> None:
         """Keep an enrollment. kind: "individual" or "group".
@@ -34,6 +53,7 @@ class Enrollments:
         """
         name = name.lower()
         self.generation += 1
+        self.clear_cache()
         with self._all_or_nothing():
             self._db.execute(
                 "INSERT OR REPLACE INTO enrollments VALUES (?, ?, ?)",
@@ -46,16 +66,20 @@ class Enrollments:
             )
 
     def get(self, kind: str, name: str) -> dict | None:
-        return fetch_record(
-            self._db,
-            "SELECT record FROM enrollments WHERE kind = ? AND id = ?",
-            kind,
-            name.lower(),
-        )
+        key = (kind, name.lower())
+        text = self._records.get(key)
+        if text is None:
+            query = "SELECT record FROM enrollments WHERE kind = ? AND id = ?"
+            text = fetch_value(self._db, query, *key)
+            if text is None:
+                return None
+            _keep(self._records, key, text)
+        return json.loads(text)
 
     def delete(self, kind: str, name: str) -> None:
         name = name.lower()
         self.generation += 1
+        self.clear_cache()
         with self._all_or_nothing():
             self._db.execute("DELETE FROM enrollments WHERE kind = ? AND id = ?", (kind, name))
             self._db.execute("DELETE FROM enrolled_certs WHERE kind = ? AND id = ?", (kind, name))
@@ -70,9 +94,13 @@ class Enrollments:
 
     def with_certificate(self, thumbprint: str) -> tuple[str, str] | None:
         """Kind and ID of the enrollment that has a certificate."""
-        return self._db.execute(
-            "SELECT kind, id FROM enrolled_certs WHERE thumbprint = ?", (thumbprint,)
-        ).fetchone()
+        owner = self._owners.get(thumbprint)
+        if owner is None:
+            query = "SELECT kind, id FROM enrolled_certs WHERE thumbprint = ?"
+            owner = self._db.execute(query, (thumbprint,)).fetchone()
+            if owner is not None:
+                _keep(self._owners, thumbprint, owner)
+        return owner
 
     def search(self, text: str, after: tuple[str, str], limit: int) -> list[tuple[str, str, dict]]:
         """Kind, ID and record of enrollments after a kind and ID, in their order.
@@ -135,6 +163,15 @@ class CaCertificates:
         """All records, in the order of their names."""
         rows = self._db.execute("SELECT record FROM authorities ORDER BY name")
         return [json.loads(record) for (record,) in rows]
+
+    def verified_certificates(self) -> list[x509.Certificate]:
+        """The certificates that are verified, in the order of their names."""
+        properties = [record["properties"] for record in self.all()]
+        return [
+            x509.load_der_x509_certificate(base64.b64decode(one["certificate"]))
+            for one in properties
+            if one["isVerified"]
+        ]
 
     def delete(self, name: str) -> None:
         self.generation += 1

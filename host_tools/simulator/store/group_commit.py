@@ -4,12 +4,33 @@ No request is answered before its writes are committed.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable
 
 from twisted.internet import reactor
 from twisted.python.failure import Failure
 
+from .printable import printable
 from .store import Store
+
+# How many characters of a request's texts are kept, and how many names of its chain.
+METHOD_LIMIT = 20
+PATH_LIMIT = 400
+ERROR_LIMIT = 800
+NAME_LIMIT = 64
+CHAIN_LIMIT = 10
+
+
+@functools.lru_cache(4096)
+def _entry(
+    service: str, method: str, path: str, status: int, chain: tuple[str, ...], error: str
+) -> tuple[tuple, str]:
+    """A request as it is kept, and its line in the log. Most requests equal an earlier one."""
+    method, path = printable(method, METHOD_LIMIT), printable(path, PATH_LIMIT)
+    error = printable(error, ERROR_LIMIT)
+    chain = tuple(printable(name, NAME_LIMIT) for name in chain[:CHAIN_LIMIT])
+    line = f"{service} {method} {path} {status} {error}".rstrip()
+    return (service, method, path, status, chain, error), line
 
 
 class GroupCommit:
@@ -36,10 +57,16 @@ class GroupCommit:
     def record(
         self, service: str, method: str, path: str, status: int, chain: tuple[str, ...], error: str
     ) -> None:
-        """Keep a request, and log it."""
+        """Keep a request, and log it. All texts are cut, and made printable."""
         self.begin()
-        self._requests.append((service, method, path, status, chain, error))
-        self._lines.append(f"{service} {method} {path} {status} {error}".rstrip())
+        request, line = _entry(service, method, path, status, chain, error)
+        self._requests.append(request)
+        self._lines.append(line)
+
+    def note(self, line: str) -> None:
+        """Log a line that belongs to no request."""
+        self._lines.append(printable(line, ERROR_LIMIT))
+        self.begin()
 
     def then(self, done: Callable[[], None], failed: Callable[[Failure], None]) -> None:
         """After the commit, call done; if the commit fails, call failed."""

@@ -16,8 +16,17 @@ from .database import fetch_value
 REQUESTS_KEPT = 20_000
 SWEEP_INTERVAL = 1_000
 
+# Messages are deleted so that this part of the limit is free again.
+TRIM = 100
+
 # The names in a chain as JSON. Most requests have the same ones.
 _to_json = functools.lru_cache(10_000)(json.dumps)
+
+
+@functools.lru_cache(10_000)
+def _object_to_json(items: tuple[tuple[str, str], ...]) -> str:
+    """An object of these names and values. Most messages have the same properties."""
+    return json.dumps(dict(items))
 
 
 class Messages:
@@ -25,12 +34,63 @@ class Messages:
 
     def __init__(self, db: sqlite3.Connection):
         self._db = db
+        self._limits: tuple[int, int] | None = None
+        self._count = self._size = 0
+        self._pending: list[tuple[float, str, str, str, bytes]] = []
+        self._heard: dict[tuple[str, str], float] = {}
+        self._heard_to = 0
 
     def add(self, hub: str, device_id: str, properties: dict, body: bytes) -> None:
-        self._db.execute(
+        text = _object_to_json(tuple(properties.items()))
+        self._pending.append((time.time(), hub.lower(), device_id, text, body))
+        self._size += len(text) + len(body)
+        if not self._db.in_transaction:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the messages of a transaction: together, they cost half as much."""
+        pending, self._pending = self._pending, []
+        self._db.executemany(
             "INSERT INTO messages (at, hub, device_id, properties, body) VALUES (?, ?, ?, ?, ?)",
-            (time.time(), hub.lower(), device_id, json.dumps(properties), body),
+            pending,
         )
+        self._count += len(pending)
+        if self._limits:
+            self._trim(*self._limits)
+
+    def limit(self, count: int, size: int) -> None:
+        """Keep only the newest messages from now on: so many, and bodies and properties so large.
+
+        size  in bytes
+        """
+        self._limits = count, size
+        self.recount()
+        self._trim(count, size)
+
+    def recount(self) -> None:
+        """Count what is kept. Necessary at the start, and after a rollback."""
+        self._pending = []
+        if self._limits:
+            self._count, self._size = self._db.execute(
+                "SELECT count(*), ifnull(sum(length(body) + length(properties)), 0) FROM messages"
+            ).fetchone()
+
+    def _trim(self, count: int, size: int) -> None:
+        """Delete the oldest messages, some more than necessary, so that it is seldom necessary.
+
+        The newest one stays in any case.
+        """
+        if self._count <= count and self._size <= size:
+            return
+        few, small = count - count // TRIM, size - size // TRIM
+        last = 0
+        for number, length in self._db.execute(
+            "SELECT number, length(body) + length(properties) FROM messages ORDER BY number"
+        ):
+            if self._count == 1 or (self._count <= few and self._size <= small):
+                break
+            last, self._count, self._size = number, self._count - 1, self._size - length
+        self._db.execute("DELETE FROM messages WHERE number <= ?", (last,))
 
     def all(self) -> Iterator[tuple[str, str, dict, bytes]]:
         """Hub, device ID, properties and body of each message."""
@@ -40,9 +100,14 @@ class Messages:
             yield hub, device_id, json.loads(properties), body
 
     def last(
-        self, device: tuple[str, str] | None, after: int, limit: int, body_limit: int
+        self,
+        device: tuple[str, str] | None,
+        after: int,
+        limit: int,
+        body_limit: int,
+        oldest_first: bool = False,
     ) -> list[tuple[int, float, str, str, int, bytes]]:
-        """The last messages, the newest first.
+        """The last messages, the newest first; or the next messages, the oldest first.
 
         device      hub and device ID; None: all devices
         after       only messages with a higher number
@@ -53,9 +118,19 @@ class Messages:
         where = "hub = ? AND device_id = ? AND " if device else ""
         return self._db.execute(
             "SELECT number, at, hub, device_id, length(body), ifnull(substr(body, 1, ?), x'')"  # noqa: S608
-            f" FROM messages WHERE {where}number > ? ORDER BY number DESC LIMIT ?",
+            f" FROM messages WHERE {where}number > ?"
+            f" ORDER BY number {'ASC' if oldest_first else 'DESC'} LIMIT ?",
             (body_limit, *(device or ()), after, limit),
         ).fetchall()
+
+    def properties(self, numbers: list[int]) -> dict[int, dict[str, str]]:
+        """The properties of messages, by their numbers."""
+        marks = ", ".join("?" * len(numbers))
+        rows = self._db.execute(
+            f"SELECT number, properties FROM messages WHERE number IN ({marks})",  # noqa: S608
+            numbers,
+        )
+        return {number: json.loads(text) for number, text in rows}
 
     def count_of(self, hub: str, device_id: str, after: int) -> tuple[int, int]:
         """How many messages of a device have a higher number, and the highest one (or 0)."""
@@ -65,6 +140,26 @@ class Messages:
             (hub, device_id, after),
         ).fetchone()
 
+    def heard(self) -> dict[tuple[str, str], float]:
+        """Hub and ID of each device that has sent a message → the time of its last one."""
+        rows = self._db.execute(
+            "SELECT hub, device_id, max(number), max(at) FROM messages WHERE number > ?"
+            " GROUP BY hub, device_id",
+            (self._heard_to,),
+        )
+        for hub, device_id, number, at in rows.fetchall():
+            self._heard[hub, device_id] = at
+            self._heard_to = max(self._heard_to, number)
+        return self._heard
+
+    def times(self, hub: str, device_id: str, limit: int) -> list[float]:
+        """The times of a device's last messages, the newest first."""
+        rows = self._db.execute(
+            "SELECT at FROM messages WHERE hub = ? AND device_id = ? ORDER BY number DESC LIMIT ?",
+            (hub, device_id, limit),
+        )
+        return [at for (at,) in rows]
+
     def count_before(self, at: float) -> int:
         """How many messages were accepted before a time. Their times rise with their numbers."""
         query = "SELECT at FROM messages WHERE number >= ? ORDER BY number LIMIT 1"
@@ -73,6 +168,14 @@ class Messages:
 
     def last_number(self) -> int:
         return fetch_value(self._db, "SELECT max(number) FROM messages") or 0
+
+
+# An error that needs somebody's attention. An enroller looks whether an enrollment or a CA
+# certificate is there before it makes one.
+IS_ERROR = (
+    "error <> '' AND NOT (service = 'dps' AND method = 'GET' AND status = 404"
+    " AND (path LIKE '/enrollment%' OR path LIKE '/subscriptions/%'))"
+)
 
 
 class Requests:
@@ -112,7 +215,7 @@ class Requests:
 
         after  only requests with a higher number
         """
-        error = "AND error <> '' " if errors_only else ""
+        error = f"AND {IS_ERROR} " if errors_only else ""
         return self._db.execute(
             "SELECT number, at, service, method, path, status, error FROM requests"  # noqa: S608
             f" WHERE number > ? {error}ORDER BY number DESC LIMIT ?",
@@ -125,5 +228,5 @@ class Requests:
 
     def count_errors(self, after: int) -> int:
         """How many requests with a higher number have an error."""
-        query = "SELECT count(*) FROM requests WHERE number > ? AND error <> ''"
+        query = f"SELECT count(*) FROM requests WHERE number > ? AND {IS_ERROR}"  # noqa: S608
         return fetch_value(self._db, query, after)

@@ -1,78 +1,13 @@
 """Attestation: which certificate chains are accepted, with a real store and certificates."""
 
-import datetime
-import time
-from dataclasses import dataclass
-
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from microdps_tools.certs.making import CertAndKey, issue
-from microdps_tools.simulator.attestation import attest, enrollment_of
-from microdps_tools.simulator.call import ApiError
-from microdps_tools.simulator.store.store import Store
-from microdps_tools.simulator.tls import Client, thumbprint
+from helpers.chains import FUTURE, INVALID, NAME, NOT_FOUND, PAST, accepted, chain, refused
+from microdps_tools.certs.making import issue
 
-NOW = datetime.datetime.now(datetime.UTC)
-PAST = NOW - datetime.timedelta(days=60)
-FUTURE = NOW + datetime.timedelta(days=60)
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
-NAME = "device-01"
-INVALID = "Invalid certificate."
-NOT_FOUND = "CA certificate not found"
-
-
-@dataclass
-class World:
-    """A store, and issuers for certificates."""
-
-    store: Store
-    root: CertAndKey
-    intermediate: CertAndKey
-
-    def enroll(self, kind: str, name: str, pair: CertAndKey) -> None:
-        self.store.enrollments.put(kind, name, {"is": f"{kind} {name}"}, [thumbprint(pair.cert)])
-
-
-@pytest.fixture
-def world(tmp_path):
-    root = issue("root", ca=True)
-    store = Store(tmp_path)
-    yield World(store, root, issue("intermediate", root, ca=True))
-    store.close()
-
-
-def chain(*pairs: CertAndKey) -> list[x509.Certificate]:
-    return [pair.cert for pair in pairs]
-
-
-def accepted(world, sent, kind, name, registration_id=NAME) -> None:
-    record = {"is": f"{kind} {name}"}
-    found = attest(Client(sent), registration_id, world.store, time.time())
-    assert found == ((kind, name), record)
-
-
-def refused(world, sent, message, registration_id=NAME) -> None:
-    for judge in (enrollment_of, attest):
-        with pytest.raises(ApiError) as caught:
-            judge(Client(sent), registration_id, world.store, time.time())
-        refusal = caught.value
-        assert (refusal.status, refusal.code, refusal.message) == (401, 401002, message)
-
-
-@pytest.fixture
-def group(world):
-    """A world whose intermediate is enrolled as a group."""
-    world.enroll("group", "g", world.intermediate)
-    return world
-
-
-@pytest.fixture
-def group_of_root(world):
-    """A world whose root is enrolled as a group."""
-    world.enroll("group", "r", world.root)
-    return world
 
 
 def test_group_accepts_a_leaf_of_its_intermediate(group):
@@ -111,7 +46,11 @@ def test_individual_accepts_its_own_certificate(world, key_type):
 def test_individual_accepts_its_own_certificate_of_any_issuer(world):
     leaf = issue(NAME, world.intermediate)
     world.enroll("individual", NAME, leaf)
+    world.upload(world.root)
     accepted(world, chain(leaf), "individual", NAME)
+    refused(world, chain(leaf, world.intermediate), NOT_FOUND)
+    accepted(world, chain(leaf, world.intermediate, world.root), "individual", NAME)
+    world.upload(world.intermediate)
     accepted(world, chain(leaf, world.intermediate), "individual", NAME)
 
 
@@ -149,6 +88,7 @@ def test_forged_signature_above_the_leaf(group_of_root):
 
 def test_issuer_that_is_not_a_ca(world):
     issuer = issue("intermediate", world.root)
+    world.upload(issuer)
     world.enroll("group", "g", issuer)
     refused(world, chain(issue(NAME, issuer), issuer), INVALID)
 
@@ -156,14 +96,18 @@ def test_issuer_that_is_not_a_ca(world):
 @pytest.mark.parametrize("start", [PAST, FUTURE], ids=["expired", "not yet valid"])
 def test_issuer_outside_its_validity(world, start):
     issuer = issue("intermediate", world.root, ca=True, start=start, days=30)
+    world.upload(issuer)
     world.enroll("group", "g", issuer)
     refused(world, chain(issue(NAME, issuer), issuer), INVALID)
 
 
-def test_expired_issuer_above_the_enrolled_one_does_not_matter(world):
+def test_expired_issuer_above_the_verified_one_does_not_matter(world):
     root = issue("root", ca=True, start=PAST, days=30)
     issuer = issue("intermediate", root, ca=True)
     world.enroll("group", "g", issuer)
+    world.upload(root)
+    refused(world, chain(issue(NAME, issuer), issuer, root), INVALID)
+    world.upload(issuer)
     accepted(world, chain(issue(NAME, issuer), issuer, root), "group", "g")
 
 

@@ -47,13 +47,13 @@ class Curl:
         return lines[0], headers, body
 
 
-def how_to(simulator, folder, name, cert, key):
+def how_to(simulator, folder, name, cert, key, attested=None):
     """Run the how-to's three commands, and compare the answers with the how-to's."""
     curl = Curl(simulator, folder, f"--cert {cert} --key {key}")
     host = "https://global.azure-devices-provisioning.net"
     base = f"{host}/{simulator.id_scope}/registrations/{name}"
     operation = register(curl, base, name)
-    poll(curl, base, name, operation)
+    poll(curl, base, name, operation, attested or {})
     send(curl, name)
 
 
@@ -79,7 +79,7 @@ def register(curl, base, name) -> str:
     return operation
 
 
-def poll(curl, base, name, operation) -> None:
+def poll(curl, base, name, operation, attested) -> None:
     """Ask for the status of the operation."""
     status, headers, body = curl(
         "GET", f"{base}/operations/{operation}?api-version=2021-06-01", curl.simulator.dps
@@ -108,7 +108,7 @@ def poll(curl, base, name, operation) -> None:
     assert MOMENT.fullmatch(state.pop("lastUpdatedDateTimeUtc"))
     assert state.pop("etag")
     assert state == {
-        "x509": {},
+        "x509": attested,
         "registrationId": name,
         "assignedHub": curl.simulator.hub,
         "deviceId": name,
@@ -156,4 +156,5 @@ def test_certificate_chain(hub, request, tmp_path):
     """curl gets through to both kinds of hub."""
     simulator = request.getfixturevalue("simulator" if hub == "handshake" else "late_simulator")
     made = simulator.device("device-01").parent.parent
-    how_to(simulator, made, "device-01", "full-chain.pem", "key.pem")
+    group = {"enrollmentGroupId": "group-01"}
+    how_to(simulator, made, "device-01", "full-chain.pem", "key.pem", group)

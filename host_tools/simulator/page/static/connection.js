@@ -18,6 +18,19 @@ export async function ask(call, parameters = {}) {
   return answer.json();
 }
 
+/** Make an admin call → its JSON. Throws an Error with the simulator's own words. */
+export async function tell(method, call, body) {
+  const answer = await fetch(`admin/${call}`, {
+    method,
+    headers: body ? { "Content-Type": "application/json" } : {},
+    body: body && JSON.stringify(body),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  const value = await answer.json();
+  if (!answer.ok) throw new ErrorAnswer(value.error);
+  return value;
+}
+
 const calls = {}; // part of the page → how many calls it has made
 
 /** Make a call for a part of the page. If the part makes another one meanwhile, only that one counts. */

@@ -5,11 +5,14 @@ import { totalDevices } from "./overview.js";
 import { PagedTable } from "./table.js";
 import * as telemetry from "./telemetry.js";
 
+const bySilence = () => byId("devices-sort").checked;
+
 export const devices = new PagedTable("devices", {
   size: 20,
   total: totalDevices,
   key: (device) => JSON.stringify([device.hub, device.id]),
-  after: (device) => ({ afterId: device.id, afterHub: device.hub }),
+  after: ({ id, hub, heard }) => ({ afterId: id, afterHub: hub, ...(bySilence() && { afterHeard: heard ?? 0 }) }),
+  more: () => (bySilence() ? { sort: "silent" } : {}),
   none: "No devices yet: a device is here once DPS has assigned it to a hub.",
   row: deviceRow,
 });
@@ -23,10 +26,10 @@ function deviceRow(device, all) {
     "tr",
     { role: "row", "aria-selected": telemetry.isChosen(device), tabindex: device === stop ? 0 : -1 },
     cell("gridcell", element("strong", { title: device.id }, device.id), element("small", { title: about }, about)),
-    cell("gridcell", tag(device.status)),
+    cell("gridcell", tag(device.status), device.connected ? element("small", {}, "by MQTT") : ""),
     cell("gridcell", number.format(device.messages)),
     last
-      ? cell("gridcell", element("code", { title: last.body }, last.body || "(empty)"), element("small", {}, timeOf(last.at)))
+      ? cell("gridcell", element("code", { title: last.body }, last.body || "(empty)"), element("small", {}, timeOf(last.at)), device.silent ? element("small", { class: "bad" }, "silent") : "")
       : cell("gridcell", element("small", {}, "none yet")),
   );
   row.cells[2].className = "number";
@@ -65,6 +68,8 @@ devices.body.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && event.target.tagName !== "INPUT") choose(null);
 });
+
+byId("devices-sort").addEventListener("change", () => devices.restart());
 
 byId("telemetry-all").addEventListener("click", () => {
   choose(null);

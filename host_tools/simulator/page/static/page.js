@@ -5,6 +5,8 @@ import { devices } from "./devices.js";
 import { enrollments } from "./enrollments.js";
 import * as overview from "./overview.js";
 import * as requests from "./requests.js";
+import "./actions.js";
+import "./tabs.js";
 import * as telemetry from "./telemetry.js";
 
 const EVERY_MS = 1000;
@@ -47,7 +49,6 @@ function restart(newInstance) {
   mark = null;
   telemetry.forget();
   requests.forget();
-  overview.forget();
 }
 
 document.addEventListener("visibilitychange", () => {

@@ -38,6 +38,7 @@ export function fill(body, rows) {
  *   after  item → the parameters for the page after it
  *   row    item, all items of the page → its row in the table
  *   none   the text if there are no items
+ *   more   a function that returns other parameters of the call
  */
 export class PagedTable {
   #options;
@@ -74,6 +75,7 @@ export class PagedTable {
   /** Load the current page again. */
   async load() {
     const parameters = { ...this.#starts.at(-1), limit: this.#options.size };
+    Object.assign(parameters, this.#options.more?.());
     if (this.#search.value) parameters.search = this.#search.value;
     await load(this.name, this.name, parameters, (answer) => this.#show(answer));
   }
@@ -81,6 +83,12 @@ export class PagedTable {
   /** Go to the first page. It is shown after the next load(). */
   goToFirst() {
     this.#starts = [{}];
+  }
+
+  /** Load the first page, with other parameters. */
+  restart() {
+    this.goToFirst();
+    this.#go();
   }
 
   /** Build all rows again. */

@@ -1,8 +1,10 @@
 // The telemetry of one device, or of all: the chart, its legend, and the last messages.
 
+import { showActions } from "./actions.js";
 import { Chart, draw, lineStyle, short } from "./chart.js";
 import { load, showErrorsOf } from "./connection.js";
-import { amount, announce, byId, clock, element, hasChanged, setText, sizeOf, timeOf } from "./dom.js";
+import { amount, announce, byId, clock, element, hasChanged, setText } from "./dom.js";
+import { closeAll, messageItem } from "./message.js";
 
 const LISTED = 8; // messages in the list
 const POINTS = 300; // messages in a chart
@@ -24,6 +26,8 @@ export function choose(device) {
   chosen = device && { id: device.id, hub: device.hub };
   messages = [];
   hidden.clear();
+  closeAll();
+  showActions(device);
   show();
   announce(chosen ? `Telemetry of ${chosen.id}` : "Telemetry of all devices");
   showErrorsOf(Promise.all([loadMessages(), loadRate()]));
@@ -136,12 +140,9 @@ function showReadings(at, all = lines()) {
 }
 
 function showMessages() {
-  const rows = messages.slice(-LISTED).reverse().map((message) => {
-    const text = element("span", { class: "message", title: message.body });
-    if (!chosen) text.append(element("strong", {}, message.device));
-    text.append(element("code", {}, message.body || "(empty)"));
-    return element("li", {}, timeOf(message.at), text, element("span", { class: "size" }, sizeOf(message.size)));
-  });
+  const rows = messages.slice(-LISTED).reverse().map((message) => messageItem(message, !chosen));
   if (!rows.length) rows.push(element("li", {}, element("span", { class: "size" }, "none yet")));
+  const at = document.activeElement?.closest("#messages li")?.dataset.number;
   byId("messages").replaceChildren(...rows);
+  if (at) byId("messages").querySelector(`[data-number="${at}"] button`)?.focus();
 }

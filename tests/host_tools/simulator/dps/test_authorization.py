@@ -60,3 +60,16 @@ def test_no_signature_at_all(device, name):
     for kind in KINDS:
         refused(device("GET", f"{kind}/{name}", version="2021-10-01", cert=None), 401, 401002)
         refused(device("GET", f"{kind}/{name}", version="2021-10-01"), 401, 401002)
+
+
+def test_host_that_the_client_names_is_not_the_services_own(rest, kind, name):
+    """The signature is for the Host header, and that is not the service's name."""
+    forged = {"Host": "elsewhere.example", "Authorization": rest.token(host="elsewhere.example")}
+    refused(rest("GET", f"{kind}/{name}", headers=forged), 401, 401002)
+    right = {"Host": "elsewhere.example"}
+    refused(rest("GET", f"{kind}/{name}", headers=right), 404, 404201)
+
+
+def test_name_without_its_port(rest, kind, name):
+    right = {"Authorization": rest.token(host="localhost")}
+    refused(rest("GET", f"{kind}/{name}", headers=right), 404, 404201)

@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from helpers.dps_calls import TIMEOUT_S, Caller, pem_of, put, refused
+from helpers.hostile import log_lines
 from microdps_tools.simulator.dps.device_api import VERSIONS
 
 
@@ -54,11 +55,75 @@ def test_wrong_id_scope(device):
     refused(device("GET", f"{other}/operations/5.x"), 401, 401002)
 
 
+def test_cause_of_a_refusal_is_in_the_log_and_never_in_the_answer(simulator, device):
+    path = f"0ne00000000/registrations/{device.name}/register"
+    answer = device("PUT", path)
+    refused(answer, 401, 401002)
+    (request,) = simulator.requests(path)
+    cause = f"the request is for scope '0ne00000000', this DPS is '{simulator.id_scope}'"
+    assert request["error"] == f"401002 Unauthorized ({cause})"
+    assert log_lines(simulator, cause)
+    assert simulator.id_scope not in answer.text + str(answer.headers)
+    key = device.folder / "key.pem"
+    answer = device.register(cert=(device.folder / "cert.pem", key))
+    assert answer.json()["message"] == "CA certificate not found"
+    *_, request = simulator.requests(f"{device.path}/register")
+    assert "whose issuer CN=microdps test intermediate is not in it" in request["error"]
+
+
 @pytest.mark.parametrize(
     "body", [b"{", b"hello", b"\xff", b"[]", b"7", b'"x"', b"null", b"[" * 100_000]
 )
 def test_body_that_is_not_a_json_object(device, body):
     refused(device.register(data=body), 400, 400004)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_content_type_that_is_not_json(device, kind):
+    headers = {"Content-Type": kind} if kind else {}
+    answer = device("PUT", f"{device.path}/register", data=b"{}", headers=headers)
+    refused(answer, 415, 415000)
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON; charset=utf-8", "text/json"]
+)
+def test_content_type_that_is_json(device, kind):
+    assert device.register(data=b"{}", headers={"Content-Type": kind}).status_code == 202
+
+
+def test_tpm_is_refused_because_it_is_not_simulated(device):
+    answer = device.register(json={"tpm": {"endorsementKey": "AAAA"}})
+    refused(answer, 400, 400004)
+    assert "not simulated" in answer.json()["message"]
+
+
+def test_csr_is_refused_because_issuing_is_not_simulated(device):
+    device.register()
+    for answer in (
+        device.register(json={"registrationId": device.name, "csr": "AAAA"}),
+        device("POST", device.path, json={"csr": "AAAA"}),
+    ):
+        refused(answer, 400, 400004)
+        assert "not simulated" in answer.json()["message"]
+
+
+def test_path_in_another_case(device):
+    path = f"{device.simulator.id_scope}/Registrations/{device.name}/Register"
+    assert device("PUT", path).status_code == 202
+
+
+def test_names_of_headers_are_spelled_as_the_service_spells_them(device):
+    names = set(device.register().headers)
+    assert {"x-ms-request-id", "Retry-After", "Location", "Content-Type"} <= names
+    assert "x-ms-error-code" in set(device.register(cert=None).headers)
+
+
+def test_state_of_a_groups_device(device):
+    operation = device.register().json()["operationId"]
+    state = device("GET", f"{device.path}/operations/{operation}").json()["registrationState"]
+    assert state["x509"] == {"enrollmentGroupId": "group-01"}
+    assert state["createdDateTimeUtc"] < state["lastUpdatedDateTimeUtc"]
 
 
 @pytest.mark.parametrize("given", ["somebody-else", "", 7, None, {}])
@@ -110,12 +175,16 @@ def test_disabled_individual_is_answered_with_200(device, rest):
     put(rest, "enrollments", device.name, pem_of(device), provisioningStatus="disabled")
     answer = device.register()
     assert answer.status_code == 200
-    assert answer.json() == {
-        "operationId": "",
+    body = answer.json()
+    operation = body["operationId"]
+    assert operation  # the schema forbids an empty one
+    assert body == {
+        "operationId": operation,
         "status": "disabled",
         "registrationState": {"registrationId": device.name, "status": "disabled"},
     }
-    refused(device("GET", f"{device.path}/operations/"), 404, 404201)
+    again = device("GET", f"{device.path}/operations/{operation}")
+    assert (again.status_code, again.json()) == (200, body)
     put(rest, "enrollments", device.name, pem_of(device), provisioningStatus="enabled")
     assert device.register().status_code == 202
 

@@ -62,14 +62,14 @@ def test_deleted_enrollment_is_gone_and_its_certificate_is_free(rest, kind, name
     put(rest, kind, name, new_cert)
 
 
-@pytest.mark.parametrize("version", ["", "2017-11-15", "2021-06-01"])
+@pytest.mark.parametrize("version", ["", "2017-11-15", "2022-12-12"])
 def test_unsupported_version(rest, kind, name, version):
     refused(rest("GET", f"{kind}/{name}", version=version), 400, 400004)
 
 
 @pytest.mark.parametrize(
     ("if_match", "status"),
-    [(None, 412), ('"old"', 412), ("old", 412), ("*", 200), ("{etag}", 200), ('"{etag}"', 200)],
+    [(None, 409), ('"old"', 412), ("old", 412), ("*", 200), ("{etag}", 200), ('"{etag}"', 200)],
 )
 def test_if_match_of_an_existing_enrollment(rest, kind, name, new_cert, if_match, status):
     kept = put(rest, kind, name, new_cert)
@@ -82,7 +82,7 @@ def test_if_match_of_an_existing_enrollment(rest, kind, name, new_cert, if_match
         assert answer.json()["createdDateTimeUtc"] == kept["createdDateTimeUtc"]
         assert rest("GET", f"{kind}/{name}").json() == answer.json()
     else:
-        refused(answer, 412, 412001)
+        refused(answer, status, status * 1000 + 1)
         assert rest("GET", f"{kind}/{name}").json() == kept
 
 
@@ -115,6 +115,7 @@ def test_enrollment_over_256_kb(rest, kind, name, new_cert):
 def test_disabled_group_refuses_its_devices(simulator, rest, name, tmp_path):
     pair = issue("another intermediate", ca=True)
     write_files(tmp_path, {"issuer.pem": encoding.pem(pair.cert)})
+    simulator.verify_ca(name, tmp_path / "issuer.pem")
     enroll_group(simulator.service, name, tmp_path / "issuer.pem")
     device = Caller(simulator, name)
     simulator.write_identity(name, issue(name, pair), [pair.cert])
@@ -128,3 +129,49 @@ def test_disabled_group_refuses_its_devices(simulator, rest, name, tmp_path):
     )
     answer = device.register()
     assert (answer.status_code, answer.json()["status"]) == (200, "disabled")
+
+
+def test_unknown_fields_are_not_kept(rest, kind, name, new_cert):
+    given = record(kind, name, new_cert, hobby="chess", etag="mine")
+    given["attestation"]["x509"]["hobby"] = {"primary": 1}
+    given["attestation"]["hobby"] = 1
+    kept = rest("PUT", f"{kind}/{name}", given).json()
+    assert "hobby" not in str(kept)
+    assert kept["etag"] != "mine"
+    assert "hobby" not in rest("GET", f"{kind}/{name}").text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attestation": {"type": "symmetricKey", "symmetricKey": {"primaryKey": "AAAA"}}},
+        {"attestation": {"type": "tpm", "tpm": {"endorsementKey": "AAAA"}}},
+        {"allocationPolicy": "custom"},
+        {"customAllocationDefinition": {"webhookUrl": "https://x", "apiVersion": "1"}},
+    ],
+)
+def test_things_that_are_not_simulated_say_so(rest, kind, name, new_cert, changes):
+    answer = rest("PUT", f"{kind}/{name}", record(kind, name, new_cert, **changes))
+    refused(answer, 400, 400004)
+    assert "not simulated" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "field", ["attestation", "capabilities", "initialTwin", "reprovisionPolicy", "iotHubs"]
+)
+@pytest.mark.parametrize("value", [7, "x", [7], True])
+def test_field_of_another_type(rest, kind, name, new_cert, field, value):
+    given = record(kind, name, new_cert) | {field: value}
+    refused(rest("PUT", f"{kind}/{name}", given), 400, 400004)
+
+
+@pytest.mark.parametrize("version", ["2018-04-01", "2021-06-01", "2021-10-01", "2026-04-01"])
+def test_versions_of_published_clients(rest, kind, name, new_cert, version):
+    answer = rest("PUT", f"{kind}/{name}", record(kind, name, new_cert), version=version)
+    assert answer.status_code == 200
+
+
+def test_slash_before_the_query(rest, kind, name, new_cert):
+    body = {"mode": "create", kind: [record(kind, name, new_cert)]}
+    assert rest("POST", f"{kind}/", body).json()["isSuccessful"]
+    assert rest("GET", f"{kind.upper()}/{name}").status_code == 200

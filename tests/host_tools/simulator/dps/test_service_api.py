@@ -145,3 +145,87 @@ def test_id_with_a_forbidden_character(rest, device, wrong):
     assert error(rest("PUT", path, record("x") | {"registrationId": wrong})) == (400, 400004)
     device.name = quote(wrong, safe="")
     assert error(device.register()) == (400, 400004)
+
+
+# Queries.
+
+
+def query(rest, text, kind="enrollments", **headers):
+    return rest("POST", f"{kind}/query", {"query": text}, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("provisioningStatus = 'disabled'", {0}),
+        ('provisioningStatus != "disabled"', {1, 2}),
+        ("deviceId = 'd1' OR deviceId='d2'", {1, 2}),
+        ("deviceId in ['d0', 'd2'] and not provisioningStatus = 'disabled'", {2}),
+        ("(deviceId > 'd0') AND deviceId <= 'd2'", {1, 2}),
+        ("attestation.type = 'x509' and capabilities.iotEdge = true", {2}),
+        ("deviceId = null", set()),
+        ("deviceId <> 7", {0, 1, 2}),
+    ],
+)
+def test_query_with_a_condition(rest, name, where, found):
+    for number in range(3):
+        extra = {"capabilities": {"iotEdge": True}} if number == 2 else {}
+        status = "disabled" if number == 0 else "enabled"
+        given = record(f"{name}-{number}", deviceId=f"d{number}", provisioningStatus=status)
+        assert rest("PUT", f"enrollments/{name}-{number}", given | extra).status_code == 200
+    own = f"registrationId >= '{name}-0' AND registrationId <= '{name}-2'"
+    text = f"SELECT * FROM enrollments WHERE {own} AND ({where})"  # noqa: S608
+    answer = query(rest, text)
+    assert answer.status_code == 200, answer.text
+    assert {one["registrationId"] for one in answer.json()} == {f"{name}-{n}" for n in found}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SELECT *", "select * from Enrollments", "SELECT * FROM enrollmentGroups", "  SELECT  *\n"],
+)
+def test_query_for_everything(rest, text):
+    assert query(rest, text, "enrollmentGroups").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "SELECT",
+        "hello",
+        "SELECT * FROM devices",
+        "SELECT deviceId FROM enrollments",
+        "SELECT * FROM enrollments WHERE",
+        "SELECT * FROM enrollments WHERE a",
+        "SELECT * FROM enrollments WHERE a = ",
+        "SELECT * FROM enrollments WHERE a = b",
+        "SELECT * FROM enrollments WHERE (a = 1",
+        "SELECT * FROM enrollments WHERE a = 1 a = 2",
+        "SELECT * FROM enrollments WHERE a = 'x",
+        "SELECT * FROM enrollments; DROP TABLE enrollments",
+        "SELECT * FROM enrollments WHERE " + "(" * 100 + "a = 1" + ")" * 100,
+        "SELECT * FROM enrollments WHERE " + "not " * 2000 + "a = 1",
+        7,
+        None,
+    ],
+)
+def test_query_that_cannot_be_parsed(rest, text):
+    assert error(query(rest, text)) == (400, 400004)
+
+
+def test_continuation_token_that_dps_did_not_make(rest, name):
+    for number in range(2):
+        assert rest("PUT", f"enrollments/{name}-{number}", record(f"{name}-{number}")).ok
+    answer = query(rest, "SELECT *", **{"x-ms-max-item-count": "1"})
+    token = answer.headers["x-ms-continuation"]
+    assert query(rest, "SELECT *", **{"x-ms-continuation": token}).status_code == 200
+    for text, wrong in (
+        ("SELECT *", f"{name}-0"),
+        ("SELECT *", "AAAA"),
+        ("SELECT *", "\xff"),
+        ("SELECT *", token[:-4]),
+        ("SELECT *", ("B" if token[0] == "A" else "A") + token[1:]),
+        ("SELECT * FROM enrollments", token),
+    ):
+        assert error(query(rest, text, **{"x-ms-continuation": wrong})) == (400, 400004)

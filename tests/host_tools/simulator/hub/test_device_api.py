@@ -111,15 +111,34 @@ def test_no_certificate(device):
     assert device.messages() == []
 
 
-def test_leaf_without_its_issuer(device):
+def test_registered_leaf_needs_no_issuer(device):
     key = device.cert[1]
-    unauthorized(device.send(cert=(key.parent / "cert.pem", key)))
+    assert device.send(cert=(key.parent / "cert.pem", key)).status_code == 204
 
 
-def test_new_certificate_of_the_same_issuer(simulator, device):
-    """A hub accepts a group's device by its issuer, so a renewed certificate works as well."""
+def test_new_leaf_of_the_same_issuer_registers_first(simulator, device):
+    """A hub knows a group's device by the leaf with which it registered."""
     simulator.device(device.name)
+    unauthorized(device.send())
+    (request,) = [one for one in simulator.requests(device.name) if one["status"] == 401]
+    assert "a new leaf registers first" in request["error"]
+    device.provision()
     assert device.send().status_code == 204
+
+
+def test_group_by_issuer(tmp_path):
+    """The other reading: any leaf that the group accepts."""
+    with start_simulator(tmp_path, "--group-device=issuer") as at:
+        running = enrolled(tmp_path, at)
+        device = enrolled_device(running, "renewed-01")
+        device.provision()
+        running.device(device.name)
+        assert device.send().status_code == 204
+
+
+def test_path_in_another_case(device):
+    answer = device.send(path=f"devices/{device.name}/messages/deviceBound", method="GET")
+    assert answer.status_code == 204
 
 
 def test_individual_device_must_have_its_own_certificate(simulator, name, tmp_path):
@@ -142,6 +161,22 @@ def test_individual_device_must_have_its_own_certificate(simulator, name, tmp_pa
 def test_unknown_path(device, path):
     answer = device.send(path=path.format(device.name))
     refused(answer, 404, "ResourceNotFound", "Resource not found")
+
+
+@pytest.mark.parametrize(
+    ("path", "cause"),
+    [
+        ("$iothub/websocket", "WebSockets is not simulated"),
+        ("twins/{}", "service API is not simulated"),
+        ("devices/{}", "service API is not simulated"),
+        ("devices/{}/files", "file upload is not simulated"),
+    ],
+)
+def test_path_that_is_not_simulated_says_so_in_the_log(device, path, cause):
+    refused(
+        device.send(path=path.format(device.name)), 404, "ResourceNotFound", "Resource not found"
+    )
+    assert cause in device.simulator.requests(f"/{path.format(device.name)}")[-1]["error"]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])

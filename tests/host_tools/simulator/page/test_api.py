@@ -112,6 +112,9 @@ def test_device_row(few):
         "registrationId": "r",
         "kind": "group",
         "status": "disabled",
+        "heard": None,
+        "silent": False,
+        "connected": False,
         "messages": 0,
         "last": None,
     }

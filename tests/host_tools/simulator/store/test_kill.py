@@ -1,6 +1,8 @@
 """kill -9 under load: everything that got a 204, a PUBACK or a 200 is there after a restart."""
 
 import contextlib
+import json
+import queue
 import signal
 import subprocess
 import sys
@@ -150,3 +152,77 @@ def test_nothing_acknowledged_is_lost(tmp_path):
         assert set(loads[1].acknowledged) <= kept
         for name in loads[2].acknowledged:
             assert store.enrollments.get("individual", name)
+
+
+class TwinDevice:
+    """A device that changes its twin over MQTT, and acknowledges messages."""
+
+    def __init__(self, simulator):
+        folder = simulator.device("by-twin").parent.parent
+        cert = (str(folder / "full-chain.pem"), str(folder / "key.pem"))
+        register(simulator, "by-twin", cert)
+        self.received: list[str] = []
+        self.answers: queue.Queue = queue.Queue()
+        self.count = 0
+        self.client = paho.Client(CallbackAPIVersion.VERSION2, "by-twin")
+        self.client.tls_set(str(simulator.root), *cert)
+        self.client.username_pw_set("localhost/by-twin/?api-version=2021-04-12")
+        self.client.on_message = self._on_message
+        self.client.connect("localhost", simulator.mqtt_port)
+        self.client.subscribe([("$iothub/twin/res/#", 1), (INBOX, 1)])
+        self.client.loop_start()
+
+    def _on_message(self, client, userdata, message):
+        if message.topic.startswith("$iothub/"):
+            self.answers.put(message.topic)
+        else:
+            self.received.append(message.payload.decode())
+
+    def change(self, text) -> bool:
+        self.count += 1
+        topic = f"$iothub/twin/PATCH/properties/reported/?$rid={self.count}"
+        self.client.publish(topic, json.dumps({"count": self.count}), 1)
+        try:
+            return "/res/204/" in self.answers.get(timeout=2)
+        except queue.Empty:  # it was killed
+            return False
+
+
+INBOX = "devices/by-twin/messages/devicebound/#"
+
+
+def test_twins_and_messages_for_devices_survive(tmp_path):
+    """What was answered with 204 or 200 is there; what was not acknowledged comes again."""
+    make_chain("unused", tmp_path / "certs", "ec-p256", 30, force=False)
+    state = tmp_path / "state"
+    with running(state) as (process, at):
+        simulator = enrolled(tmp_path, at)
+        device, accepted = TwinDevice(simulator), []
+
+        def enqueue(text) -> bool:
+            call = {"deviceId": "by-twin", "body": text}
+            url = f"{simulator.page}admin/devicebound"
+            answer = requests.post(url, json=call, timeout=TIMEOUT_S)
+            if answer.status_code == 200:
+                accepted.append(text)
+            return answer.status_code in (200, 403)  # 403: too many wait already
+
+        loads = [Load(device.change), Load(enqueue)]
+        for load in loads:
+            assert load.enough.wait(TIMEOUT_S)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for load in loads:
+            load.join(TIMEOUT_S)
+        device.client.disconnect()
+        device.client.loop_stop()
+    with running(state), contextlib.closing(Store(state)) as store:
+        (old_hub,) = {one for one, name, _ in store.devices.search("by-twin", ("", ""), 9)}
+        twin = store.twins.get(old_hub, "by-twin")
+        assert twin["reported"]["count"] >= len(loads[0].acknowledged)
+        assert twin["versions"]["reported"] == twin["reported"]["count"] + 1
+        left = []
+        while found := store.cloud_to_device.lock_next(old_hub, "by-twin", 0, 1e12):
+            left.append(found[-1].decode())
+        assert accepted
+        assert set(accepted) <= set(left) | set(device.received)
