@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import CHECKOUT, ToolError
 
 START_S = 30
+LAST_NOTE = "(--keep)\n"  # the end of what the simulator prints about itself
 DPS_MQTT = re.compile(r"DPS over MQTT: (?P<dps_mqtt>\S+)")
 READY = re.compile(
     r"ready dps=https://(?P<dps>\S+) hub=https://(?P<hub>\S+)( hub=\S+)* page=(?P<page>\S+)"
@@ -47,7 +48,7 @@ def _wait_until_ready(process: subprocess.Popen, log: Path) -> dict[str, str]:
     while time.monotonic() < deadline:
         text = log.read_text()
         found = READY.search(text)
-        if found:
+        if found and LAST_NOTE in text:
             mqtt = DPS_MQTT.search(text)
             return found.groupdict() | (mqtt.groupdict() if mqtt else {})
         if process.poll() is not None:

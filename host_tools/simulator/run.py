@@ -12,7 +12,7 @@ GARBAGE = 20_000
 
 
 def simulate(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Prints one `ready` line, then a line for each request."""
+    """Serve until SIGINT or SIGTERM. Prints a `ready` line and notes; a line for each request."""
     # Imported here, because the reactor takes long to load, and installs signal handlers.
     from twisted.internet import reactor
 
@@ -20,18 +20,17 @@ def simulate(settings: Settings) -> None:
 
     _raise_file_limit()
     running = start(settings, _print_line)
-    size = settings.keep_bytes / 10**6
-    _print_line(
-        f"keeps the last {settings.keep_count:,} messages, at most {size:,.0f} MB of them (--keep)"
-    )
     _print_line(f"service API: {running.connection_string}")
     hubs = " ".join(f"hub=https://{hub}" for hub in running.hubs)
-    ready = (
+    count, size = f"{settings.keep_count:,}", f"{settings.keep_bytes / 10**6:,.0f} MB"
+    lines = [
         f"ready dps=https://{running.dps} {hubs} page={running.page}"
-        f" id_scope={running.id_scope} root={running.root}"
-    )
-    # Printed when the signal handlers are installed: a reader of the line may send a signal.
-    reactor.callWhenRunning(_print_line, ready)  # type: ignore
+        f" id_scope={running.id_scope} root={running.root}",
+        *running.notes,
+        f"keeps the last {count} messages, at most {size} of them (--keep)",
+    ]
+    # Printed when the signal handlers are installed: a reader of the lines may send a signal.
+    reactor.callWhenRunning(_print_line, "\n".join(lines))  # type: ignore
     # What is there now stays, and a request leaves few cycles: look for these less often.
     gc.freeze()
     gc.set_threshold(GARBAGE)

@@ -26,7 +26,8 @@ from .store.store import Store
 class Running:
     """The addresses of the services, and the other values that a client needs.
 
-    lock  the locked file of the state, which must stay open
+    notes  lines about the addresses, for the user
+    lock   the locked file of the state, which must stay open
     """
 
     dps: str
@@ -35,6 +36,7 @@ class Running:
     root: Path
     id_scope: str
     connection_string: str
+    notes: list[str]
     lock: IO[str]
 
 
@@ -48,7 +50,8 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
     store.cloud_to_device.unlock_all()
     faults, limits = _switch_on_faults(settings), Limits(settings.limits)
     context = Context(store, faults, limits, log, settings.readings)
-    dps, hubs, listener = open_endpoints(settings, context, log)
+    notes: list[str] = []
+    dps, hubs, listener = open_endpoints(settings, context, notes.append)
     page = Page(store, hubs)
     page.putChild(b"admin", Admin(context, hubs))  # type: ignore[arg-type]
     page_port = listener.listen_plain(settings.page_port, Site(page)).getHost().port
@@ -64,6 +67,7 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
         (settings.state / "root.cert.pem").resolve(),
         store.id_scope,
         _write_connection_string(settings.state, dps.service_host, store.service_key),
+        notes,
         lock,
     )
 
