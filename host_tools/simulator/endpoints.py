@@ -77,7 +77,7 @@ def open_endpoints(
     if settings.names == "azure":
         _listen_by_name(dps, hubs, tls, listener, note)
     else:
-        _listen_by_port(settings, dps, hubs, tls, listener, note)
+        _listen_by_port(settings, dps, hubs, tls, listener)
     return dps, hubs, listener
 
 
@@ -87,7 +87,6 @@ def _listen_by_port(
     hubs: list[Hub],
     tls: TlsMaker,
     listener: Listener,
-    note: Callable[[str], None],
 ) -> None:
     """Give each hub two ports, for HTTPS and MQTT, and DPS the same."""
     for number, hub in enumerate(hubs):
@@ -97,7 +96,7 @@ def _listen_by_port(
         hub.host = listener.listen_pair(port, hub.tls, make_site(hub), mqtt_tls, mqtt)
     dps.host = listener.host(listener.listen(settings.dps_port, dps.tls, make_site(dps)))
     dps.service_host = dps.host
-    note(f"DPS over MQTT: {_listen_for_dps_mqtt(settings, dps, tls, listener)}")
+    dps.mqtt_host = _listen_for_dps_mqtt(settings, dps, tls, listener)
 
 
 def _listen_for_dps_mqtt(settings: Settings, dps: Dps, tls: TlsMaker, listener: Listener) -> str:

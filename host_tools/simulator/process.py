@@ -11,11 +11,9 @@ from pathlib import Path
 from .. import CHECKOUT, ToolError
 
 START_S = 30
-LAST_NOTE = "(--keep)\n"  # the end of what the simulator prints about itself
-DPS_MQTT = re.compile(r"DPS over MQTT: (?P<dps_mqtt>\S+)")
 READY = re.compile(
     r"ready dps=https://(?P<dps>\S+) hub=https://(?P<hub>\S+)( hub=\S+)* page=(?P<page>\S+)"
-    r" id_scope=(?P<id_scope>\S+) root=(?P<root>.+)"
+    r"( dps_mqtt=(?P<dps_mqtt>\S+))?( keep=\S+)? id_scope=(?P<id_scope>\S+) root=(?P<root>.+)"
 )
 
 
@@ -48,9 +46,8 @@ def _wait_until_ready(process: subprocess.Popen, log: Path) -> dict[str, str]:
     while time.monotonic() < deadline:
         text = log.read_text()
         found = READY.search(text)
-        if found and LAST_NOTE in text:
-            mqtt = DPS_MQTT.search(text)
-            return found.groupdict() | (mqtt.groupdict() if mqtt else {})
+        if found:
+            return {name: value or "" for name, value in found.groupdict().items()}
         if process.poll() is not None:
             raise ToolError(f"the simulator did not start: {text.strip()}")
         time.sleep(0.02)

@@ -12,7 +12,7 @@ GARBAGE = 20_000
 
 
 def simulate(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Prints a `ready` line and notes; a line for each request."""
+    """Serve until SIGINT or SIGTERM. Prints one `ready` line, then a line for each request."""
     # Imported here, because the reactor takes long to load, and installs signal handlers.
     from twisted.internet import reactor
 
@@ -22,15 +22,14 @@ def simulate(settings: Settings) -> None:
     running = start(settings, _print_line)
     _print_line(f"service API: {running.connection_string}")
     hubs = " ".join(f"hub=https://{hub}" for hub in running.hubs)
-    count, size = f"{settings.keep_count:,}", f"{settings.keep_bytes / 10**6:,.0f} MB"
-    lines = [
-        f"ready dps=https://{running.dps} {hubs} page={running.page}"
-        f" id_scope={running.id_scope} root={running.root}",
-        *running.notes,
-        f"keeps the last {count} messages, at most {size} of them (--keep)",
-    ]
-    # Printed when the signal handlers are installed: a reader of the lines may send a signal.
-    reactor.callWhenRunning(_print_line, "\n".join(lines))  # type: ignore
+    mqtt = f" dps_mqtt={running.dps_mqtt}" if running.dps_mqtt else ""
+    keep = f"{settings.keep_count},{settings.keep_bytes // 10**6}MB"
+    ready = (
+        f"ready dps=https://{running.dps} {hubs} page={running.page}{mqtt} keep={keep}"
+        f" id_scope={running.id_scope} root={running.root}"
+    )
+    # Printed when the signal handlers are installed: a reader of the line may send a signal.
+    reactor.callWhenRunning(_print_line, ready)  # type: ignore
     # What is there now stays, and a request leaves few cycles: look for these less often.
     gc.freeze()
     gc.set_threshold(GARBAGE)

@@ -26,8 +26,8 @@ from .store.store import Store
 class Running:
     """The addresses of the services, and the other values that a client needs.
 
-    notes  lines about the addresses, for the user
-    lock   the locked file of the state, which must stay open
+    dps_mqtt  host of DPS over MQTT; "": the same name as dps, on port 8883
+    lock      the locked file of the state, which must stay open
     """
 
     dps: str
@@ -36,7 +36,7 @@ class Running:
     root: Path
     id_scope: str
     connection_string: str
-    notes: list[str]
+    dps_mqtt: str
     lock: IO[str]
 
 
@@ -50,8 +50,7 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
     store.cloud_to_device.unlock_all()
     faults, limits = _switch_on_faults(settings), Limits(settings.limits)
     context = Context(store, faults, limits, log, settings.readings)
-    notes: list[str] = []
-    dps, hubs, listener = open_endpoints(settings, context, notes.append)
+    dps, hubs, listener = open_endpoints(settings, context, log)
     page = Page(store, hubs)
     page.putChild(b"admin", Admin(context, hubs))  # type: ignore[arg-type]
     page_port = listener.listen_plain(settings.page_port, Site(page)).getHost().port
@@ -67,7 +66,7 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
         (settings.state / "root.cert.pem").resolve(),
         store.id_scope,
         _write_connection_string(settings.state, dps.service_host, store.service_key),
-        notes,
+        dps.mqtt_host,
         lock,
     )
 
