@@ -58,9 +58,9 @@ def make_site(service: HttpService) -> Site:
 
 
 def open_endpoints(
-    settings: Settings, context: Context, log: Callable[[str], None]
+    settings: Settings, context: Context, note: Callable[[str], None]
 ) -> tuple[Dps, list[Hub], Listener]:
-    """Start DPS and the hubs. log: takes lines about their addresses. Raises ToolError."""
+    """Start DPS and the hubs. note: takes lines about their addresses. Raises ToolError."""
     tls = TlsMaker(settings, context.faults)
     listener = Listener.of(settings.host)
     hubs = [
@@ -75,9 +75,9 @@ def open_endpoints(
         assign_after_s=settings.assign_after_s,
     )
     if settings.names == "azure":
-        _listen_by_name(dps, hubs, tls, listener, log)
+        _listen_by_name(dps, hubs, tls, listener, note)
     else:
-        _listen_by_port(settings, dps, hubs, tls, listener, log)
+        _listen_by_port(settings, dps, hubs, tls, listener)
     return dps, hubs, listener
 
 
@@ -87,7 +87,6 @@ def _listen_by_port(
     hubs: list[Hub],
     tls: TlsMaker,
     listener: Listener,
-    log: Callable[[str], None],
 ) -> None:
     """Give each hub two ports, for HTTPS and MQTT, and DPS the same."""
     for number, hub in enumerate(hubs):
@@ -97,7 +96,7 @@ def _listen_by_port(
         hub.host = listener.listen_pair(port, hub.tls, make_site(hub), mqtt_tls, mqtt)
     dps.host = listener.host(listener.listen(settings.dps_port, dps.tls, make_site(dps)))
     dps.service_host = dps.host
-    log(f"DPS over MQTT: {_listen_for_dps_mqtt(settings, dps, tls, listener)}")
+    dps.mqtt_host = _listen_for_dps_mqtt(settings, dps, tls, listener)
 
 
 def _listen_for_dps_mqtt(settings: Settings, dps: Dps, tls: TlsMaker, listener: Listener) -> str:
@@ -112,7 +111,7 @@ def _listen_for_dps_mqtt(settings: Settings, dps: Dps, tls: TlsMaker, listener: 
 
 
 def _listen_by_name(
-    dps: Dps, hubs: list[Hub], tls: TlsMaker, listener: Listener, log: Callable[[str], None]
+    dps: Dps, hubs: list[Hub], tls: TlsMaker, listener: Listener, note: Callable[[str], None]
 ) -> None:
     """Listen on ports 443 and 8883 for DPS and all hubs."""
     dps.host = DPS_NAME
@@ -127,6 +126,6 @@ def _listen_by_name(
     for port, by_name in ((HTTPS_PORT, https), (MQTT_PORT, mqtt)):
         shared = TLSByName(by_name, by_name[DPS_NAME])
         listener.listen(port, shared, NamedFactory(shared))
-    log("for the clients' /etc/hosts:")
+    note("for the clients' /etc/hosts:")
     for name in https:
-        log(f"{listener.address} {name}")
+        note(f"{listener.address} {name}")

@@ -101,11 +101,12 @@ class HttpService(Resource):
 
     host          its name and port, known when it listens
     service_host  the same for its service API
+    mqtt_host     the same for its MQTT, if that differs
     aliases       other names of its own, in lower case
     """
 
     isLeaf = True
-    host = service_host = ""
+    host = service_host = mqtt_host = ""
     aliases: set[str] = set()  # noqa: RUF012  replaced, never changed
 
     def __init__(self, name: str, context: Context, tls: ServerTLS):

@@ -11,10 +11,9 @@ from pathlib import Path
 from .. import CHECKOUT, ToolError
 
 START_S = 30
-DPS_MQTT = re.compile(r"DPS over MQTT: (?P<dps_mqtt>\S+)")
 READY = re.compile(
     r"ready dps=https://(?P<dps>\S+) hub=https://(?P<hub>\S+)( hub=\S+)* page=(?P<page>\S+)"
-    r" id_scope=(?P<id_scope>\S+) root=(?P<root>.+)"
+    r"( dps_mqtt=(?P<dps_mqtt>\S+))?( keep=\S+)? id_scope=(?P<id_scope>\S+) root=(?P<root>.+)"
 )
 
 
@@ -48,8 +47,7 @@ def _wait_until_ready(process: subprocess.Popen, log: Path) -> dict[str, str]:
         text = log.read_text()
         found = READY.search(text)
         if found:
-            mqtt = DPS_MQTT.search(text)
-            return found.groupdict() | (mqtt.groupdict() if mqtt else {})
+            return {name: value or "" for name, value in found.groupdict().items()}
         if process.poll() is not None:
             raise ToolError(f"the simulator did not start: {text.strip()}")
         time.sleep(0.02)

@@ -20,15 +20,13 @@ def simulate(settings: Settings) -> None:
 
     _raise_file_limit()
     running = start(settings, _print_line)
-    size = settings.keep_bytes / 10**6
-    _print_line(
-        f"keeps the last {settings.keep_count:,} messages, at most {size:,.0f} MB of them (--keep)"
-    )
     file = settings.state / "connection-string.key.txt"
     _print_line(f"service API: its connection string is in {file}")
     hubs = " ".join(f"hub=https://{hub}" for hub in running.hubs)
+    mqtt = f" dps_mqtt={running.dps_mqtt}" if running.dps_mqtt else ""
+    keep = f"{settings.keep_count},{settings.keep_bytes // 10**6}MB"
     ready = (
-        f"ready dps=https://{running.dps} {hubs} page={running.page}"
+        f"ready dps=https://{running.dps} {hubs} page={running.page}{mqtt} keep={keep}"
         f" id_scope={running.id_scope} root={running.root}"
     )
     # Printed when the signal handlers are installed: a reader of the line may send a signal.

@@ -26,7 +26,8 @@ from .store.store import Store
 class Running:
     """The addresses of the services, and the other values that a client needs.
 
-    lock  the locked file of the state, which must stay open
+    dps_mqtt  host of DPS over MQTT; "": the same name as dps, on port 8883
+    lock      the locked file of the state, which must stay open
     """
 
     dps: str
@@ -35,6 +36,7 @@ class Running:
     root: Path
     id_scope: str
     connection_string: str
+    dps_mqtt: str
     lock: IO[str]
 
 
@@ -64,6 +66,7 @@ def start(settings: Settings, log: Callable[[str], None]) -> Running:
         (settings.state / "root.cert.pem").resolve(),
         store.id_scope,
         _write_connection_string(settings.state, dps.service_host, store.service_key),
+        dps.mqtt_host,
         lock,
     )
 

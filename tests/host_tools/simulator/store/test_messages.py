@@ -75,7 +75,7 @@ def test_option(tmp_path):
             assert device.send(data=text).status_code == 204
         assert [body for _, body in device.messages()] == [b"b", b"c"]
         log = (tmp_path / "state" / "simulator.log").read_text()
-        assert "keeps the last 2 messages, at most 1,000 MB of them (--keep)\n" in log
+        assert " keep=2,1000MB " in log
 
 
 @pytest.mark.parametrize(

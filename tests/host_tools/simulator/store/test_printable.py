@@ -42,6 +42,6 @@ def test_error_cannot_forge_a_line(simulator):
     given = record("enrollments", "forged-2", certificate, iotHubs=[name])
     answer = Rest(simulator)("PUT", "enrollments/forged-2", given)
     assert answer.status_code == 400
-    (line,) = log_lines(simulator, "is no linked hub")
+    (line,) = log_lines(simulator, "forged-2\N{REPLACEMENT CHARACTER}")
     assert line.isprintable()
-    assert "forged-2\N{REPLACEMENT CHARACTER}hub PUT" in line
+    assert "is no linked hub" in line
