@@ -218,6 +218,7 @@ def test_answers_that_make_no_sense():
         {"status": "assigned", "registrationState": dict(good, deviceId="a\r\nb")},
         {"status": "assigned", "registrationState": dict(good, deviceId="a\x1b[31m")},
         {"status": "assigned", "registrationState": dict(good, deviceId="a/b")},
+        {"status": "assigned", "registrationState": dict(good, deviceId="a~b")},
         {"status": "assigned", "registrationState": dict(good, deviceId="\u00e4")},
         {"status": "failed", "registrationState": "because"},
     ):

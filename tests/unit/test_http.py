@@ -247,3 +247,12 @@ def test_header_is_found_in_any_case():
     assert header(connection, "long") == b"a   b"
     assert header(connection, "after") is None
     assert header(connection, "HTTP/1.1 200 OK\r\nRetry-After") is None
+
+
+def test_request_that_just_fits_the_buffer_is_one_write():
+    head = b"PUT / HTTP/1.1\r\nHost: peer\r\nContent-Length: 9\r\n\r\n"
+    for size, writes in ((len(head) + 9, 1), (len(head) + 8, 2)):
+        peer = Peer([b"HTTP/1.1 204 X\r\n\r\n"])
+        get(Connection(size), peer, "PUT", body=b"123456789")
+        assert len(peer.sent) == writes and b"".join(peer.sent) == head + b"123456789"
+    assert len(Connection().buf) == 4096

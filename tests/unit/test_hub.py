@@ -156,3 +156,12 @@ def test_only_success_is_success():
 
 def test_answer_that_is_no_http():
     assert isinstance(raised(send, Peer([b"hello\r\n"]), {}), ProtocolError)
+
+
+def test_brackets_of_an_answer_are_counted_outside_of_strings():
+    text = b"[" * 40
+    error = failed(refused(500, b'{"errorCode":503001,"message":"a\\"%s"}' % text))
+    assert error.args == (503001, HUB)
+    for depth, read in ((15, True), (16, False)):
+        body = b'{"errorCode":503001,"x":' + b"[" * depth + b"]" * depth + b"}"
+        assert (failed(refused(500, body)).args[0] == 503001) == read, depth

@@ -3,11 +3,13 @@
 import sys
 
 from harness import raised
+from microdps import rollover
 from microdps.errors import IdentityError
 from microdps.identity import Identity
 from test_identity import ISSUER, LEAF, ROOT, SEC1
 
 BLOBS = {}
+WHOLE = {"key": SEC1, "cert": LEAF + ISSUER, "roots": ROOT}
 
 
 class NVS:
@@ -53,8 +55,7 @@ def read():
 
 
 def load(**changed):
-    blobs = {"key": SEC1, "cert": LEAF + ISSUER, "roots": ROOT}
-    blobs.update(changed)
+    blobs = dict(WHOLE, **changed)
     return on_a_board({key: blob for key, blob in blobs.items() if blob is not None}, read)
 
 
@@ -84,3 +85,58 @@ def test_missing_namespace_is_an_error_of_ours():
 
 def test_blob_over_the_limit():
     assert raised(lambda: load(roots=ROOT * 120)).args == ("file-limit", "nvs:microdps/roots")
+
+
+def test_slot_without_files_is_read_from_its_namespace():
+    assert on_a_board(WHOLE, rollover.load, "a").name("key") == "nvs:microdps/key"
+    error = raised(rollover.load, "a")
+    assert error.args == ("missing", "identity/a/key.der")
+    error = raised(on_a_board, {}, rollover.load, "a")
+    assert error.args == ("missing", "identity/a/key.der")
+
+
+class Tls:
+    """The module tls, whose context refuses what a test says."""
+
+    PROTOCOL_TLS_CLIENT = 0
+    CERT_REQUIRED = 2
+    refuses = ("", "")
+
+    class SSLContext:
+        def __init__(self, protocol):
+            self.loaded = []
+
+        def load_cert_chain(self, cert, key):
+            self.load("cert", cert)
+
+        def load_verify_locations(self, root):
+            self.load("root", root)
+
+        def load(self, kind, der):
+            self.loaded.append((kind, der))
+            if Tls.refuses[0] == kind:
+                raise ValueError(Tls.refuses[1])
+
+
+def test_part_that_tls_refuses_is_named():
+    before = sys.modules.get("tls")
+    sys.modules["tls"] = Tls
+    try:
+        identity = on_a_board(WHOLE, Identity.from_nvs, "microdps")
+        context = on_a_board(WHOLE, identity.context)
+        assert context.loaded == [("cert", LEAF), ("cert", ISSUER), ("root", ROOT)]
+        assert context.verify_mode == 2
+        for kind, text, part in (
+            ("cert", "invalid key", "key"),
+            ("cert", "invalid cert", "cert"),
+            ("root", "invalid cert", "roots"),
+        ):
+            Tls.refuses = kind, text
+            error = raised(on_a_board, WHOLE, identity.context)
+            assert error.args == ("unreadable", "nvs:microdps/" + part), kind
+    finally:
+        Tls.refuses = ("", "")
+        if before is None:
+            del sys.modules["tls"]
+        else:
+            sys.modules["tls"] = before

@@ -99,3 +99,12 @@ def test_error_status_other_than_401_is_no_sign_of_a_late_certificate():
         session.renewed = True
         error = raised(Peer([refusal]).run, session.send({}))
         assert isinstance(error, ServiceError) and not session.by_mqtt
+
+
+def test_other_end_of_the_first_message_is_no_sign_either():
+    session = Session(("dps.example", "0ne1", "d"), 1000)
+    assign(session, Assignment(HUB, "d", "assigned", "", None))
+    assert session.patience_ms == 60_000
+    error = raised(Peer([9000]).run, session.send({}))
+    assert isinstance(error, OutcomeUnknown) and error.args[0] == "timeout-answer"
+    assert not session.by_mqtt

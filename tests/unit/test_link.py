@@ -45,7 +45,7 @@ def test_out_of_memory_is_told_as_such():
     for code in (12, 105, -12, 141, 16, 106, -0x7F00, -0x2880, -0x3F80, -0x5180, -0x6180, -0x4D80):
         for written in (False, True):
             assert judged(OSError(code, ""), written)[0] == "memory", code
-    for code in (-0x4290, -0x4310, -0x10, -0x6A, -0x28EA, -0x3F90):
+    for code in (-0x4290, -0x4310, -0x10, -0x6A, -0x28EA, -0x3F90, -0x2881, -0x7F01):
         assert judged(OSError(code, ""), False)[0] == "memory", code
     for code in (-0x7780, -0x7200, -0x2700, -0x4280, 110, 113, 111):
         assert judged(OSError(code, ""), False)[0] == "handshake", code

@@ -72,6 +72,18 @@ def test_packet_ids_wrap_and_are_never_0():
     assert peer.sent[2][-4:-2] == b"\x00\x01"
 
 
+def test_packet_id_and_lengths_are_of_two_bytes():
+    peer = Peer([CONNACK, puback(0x0301)])
+    mqtt = made()
+    mqtt.id = 0x0300
+    send(mqtt, peer, b"{}", "a=" + "b" * 300)
+    packet = peer.sent[1]
+    name = topic("d", "a=" + "b" * 300)
+    at = packet.find(name)
+    assert packet[at - 2] << 8 | packet[at - 1] == len(name) > 256
+    assert packet[at + len(name) :] == b"\x03\x01{}"
+
+
 def test_refusals_are_told_apart():
     for code, status in ((1, 400), (2, 400), (3, 503), (4, 401), (5, 401), (9, 400)):
         peer = Peer([b"\x20\x02\x00" + bytes((code,))])

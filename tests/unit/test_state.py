@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 from harness import raised
 from microdps import state
@@ -131,3 +132,66 @@ def test_file_is_readable_by_a_person():
         crc, _, text = file.read().partition(" ")
     assert len(crc) == 8
     assert json.loads(text)["hub"] == "h"
+
+
+@clean
+def test_what_is_kept_besides_the_assignment():
+    before = session()
+    before.renewed = True
+    before.refusals = 3
+    before.wait_ms = 90_000
+    before.changed = True
+    state.keep(FILE, before)
+    assert before.changed is False
+    kept = state.load(FILE, OWNER)
+    assert kept["renewed"] is True and kept["refusals"] == 3
+    assert 88 <= kept["due_s"] - int(time.time()) <= 90
+    after = session()
+    state.restore(FILE, after)
+    assert after.renewed and after.refusals == 3 and not after.changed
+    assert after.assignment is None and not after.proven
+
+
+@clean
+def test_assignment_that_was_not_proven_is_doubted():
+    for kept, assigned in (
+        ({"hub": "h", "device_id": "d"}, True),
+        ({"hub": "h"}, False),
+        ({"device_id": "d"}, False),
+        ({"hub": 5, "device_id": "d"}, False),
+        ({"hub": "h", "device_id": None}, False),
+    ):
+        state.save(FILE, OWNER, kept)
+        after = session()
+        state.restore(FILE, after)
+        assert (after.assignment is not None) == assigned, kept
+        assert after.proven is False
+
+
+@clean
+def test_wait_after_a_reboot_is_what_is_left_of_it():
+    now = int(time.time())
+    for due_s, low, high in (
+        (now + 100, 98_000, 100_000),
+        (now - 5, 0, 0),
+        (now + 10_000, 240_000, 240_000),  # later than the third refusal can have meant
+        (0, 240_000, 240_000),
+        ("soon", 240_000, 240_000),
+    ):
+        state.save(FILE, OWNER, {"refusals": 3, "due_s": due_s})
+        after = session()
+        state.restore(FILE, after)
+        assert low <= after.wait_ms <= high, due_s
+
+
+@clean
+def test_largest_file_that_is_read():
+    for size, right in ((2048, True), (2049, False)):
+        state.save(FILE, OWNER, {"x": ""})
+        with open(FILE, "rb") as file:
+            room = size - len(file.read())
+        state.save(FILE, OWNER, {"x": "y" * room})
+        if right:
+            assert state.load(FILE, OWNER) == {"x": "y" * room}
+        else:
+            assert raised(state.load, FILE, OWNER).args == ("damaged", FILE)

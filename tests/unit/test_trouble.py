@@ -63,3 +63,38 @@ def test_refused_server_certificate_makes_the_clock_due():
             life.own.clock_ms = 5_000_000
             life.once()
             assert (life.own.clock_ms <= life.own.now()) == due
+
+
+def test_computer_keeps_the_error_at_once_and_ends():
+    with Board() as board:
+        life = Life(board, App(LinkError("closed", "hub")))
+        saved = []
+        life.cycle.save_errors = lambda at_once=False: saved.append(at_once)
+        trouble = __import__("microdps.program.trouble", None, None, ["report"])
+        trouble.PRESENT = False
+        try:
+            life.once()
+        except LinkError as error:
+            assert error.args == ("closed", "hub") and saved == [True]
+        else:
+            raise AssertionError("it goes on")
+
+
+def test_configuration_that_cannot_work_is_looked_at_each_minute():
+    with Board() as board:
+        start = __import__("microdps.program.start", None, None, ["begin"])
+        own = Life(board, App({})).own
+        results = [LinkError("closed", "hub"), LinkError("closed", "hub"), "cycle"]
+
+        def looked(given):
+            result = results.pop(0)
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        start.start = looked
+        assert start.begin(own) == "cycle"
+        assert board.now_ms == 120_000 and board.fed == 0
+        results += [LinkError("closed", "hub")]
+        start.PRESENT = False
+        assert start.begin(own) is None

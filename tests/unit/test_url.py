@@ -31,6 +31,7 @@ def test_urls():
     assert split_url("https://peer") == ("peer", "/")
     assert split_url("HTTPS://peer:1/a?b=c#d") == ("peer:1", "/a?b=c")
     assert split_url("https://peer?b/c") == ("peer", "/?b/c")
+    assert split_url("https://peer/!~") == ("peer", "/!~")
     for url in ("http://peer/", "peer", "", "https:///x", "https://a b/", "https://u@peer/"):
         assert isinstance(raised(split_url, url), ValueError), url
 
