@@ -54,7 +54,7 @@ def test_leaf_without_its_issuer_is_refused(simulator, which):
     identity = simulator.write_identity(f"alone-{which.name}", pair)
     result = simulator.provision(which, identity, f"alone-{which.name}")
     assert result.error[:2] == ["ServiceError", "401002"]
-    assert "every issuer up to the enrolled certificate is in cert.der" in result.text
+    assert "cert.der has every issuer up to the enrolled certificate" in result.text
 
 
 def test_forged_leaf_with_the_right_names_is_refused(simulator, which):

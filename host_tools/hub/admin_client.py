@@ -5,8 +5,7 @@ from typing import Any
 import requests
 
 from .. import ToolError
-
-DEFAULT_PAGE = "http://localhost:8442/"
+from . import DEFAULT_PAGE
 
 # A method may take longer, by as much as its own limit.
 TIMEOUT_S = 20

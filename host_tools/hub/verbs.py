@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 from .. import ToolError
-from .admin_client import DEFAULT_PAGE, AdminClient
-from .monitor import monitor
+from . import DEFAULT_PAGE
 
 # The longest message ID and correlation ID ("Create and read IoT Hub messages").
 ID_LIMIT = 128
@@ -163,12 +162,20 @@ def _send(args: argparse.Namespace) -> None:
         "contentType": args.content_type,
         "contentEncoding": args.content_encoding,
     }
-    answer = AdminClient(args.page).send({k: v for k, v in call.items() if v is not None})
+    answer = _client(args).send({k: v for k, v in call.items() if v is not None})
     print(f"sent to {args.device} on {answer['hub']}: {answer['waiting']} waiting")
 
 
+def _client(args: argparse.Namespace):
+    from .admin_client import AdminClient
+
+    return AdminClient(args.page)
+
+
 def _monitor(args: argparse.Namespace) -> None:
-    client = AdminClient(args.page)
+    from .monitor import monitor
+
+    client = _client(args)
     client.last_number()
     print("Showing messages, use Ctrl-C to stop", flush=True)
 
@@ -179,7 +186,7 @@ def _monitor(args: argparse.Namespace) -> None:
 
 
 def _twin(args: argparse.Namespace) -> None:
-    client = AdminClient(args.page)
+    client = _client(args)
     if args.desired is None:
         twin = client.twin(args.device, args.hub)
     else:
@@ -189,5 +196,5 @@ def _twin(args: argparse.Namespace) -> None:
 
 def _method(args: argparse.Namespace) -> None:
     call = {"deviceId": args.device, "hub": args.hub, "method": args.method}
-    answer = AdminClient(args.page).call_method(call | {"payload": args.payload}, args.timeout_s)
+    answer = _client(args).call_method(call | {"payload": args.payload}, args.timeout_s)
     print(json.dumps(answer, indent=2))
