@@ -161,6 +161,7 @@ def test_assignment_that_was_not_proven_is_doubted():
         ({"hub": 5, "device_id": "d"}, False),
         ({"hub": "h", "device_id": None}, False),
     ):
+        state.forget(FILE)
         state.save(FILE, OWNER, kept)
         after = session()
         state.restore(FILE, after)
@@ -187,9 +188,11 @@ def test_wait_after_a_reboot_is_what_is_left_of_it():
 @clean
 def test_largest_file_that_is_read():
     for size, right in ((2048, True), (2049, False)):
+        state.forget(FILE)
         state.save(FILE, OWNER, {"x": ""})
         with open(FILE, "rb") as file:
             room = size - len(file.read())
+        state.forget(FILE)  # 1.24's WebAssembly build keeps what a rename replaces
         state.save(FILE, OWNER, {"x": "y" * room})
         if right:
             assert state.load(FILE, OWNER) == {"x": "y" * room}
