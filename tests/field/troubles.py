@@ -117,12 +117,12 @@ class Life(world.World):
             assert self.now_ms - max(self.last_ms, self.fine_ms) < 2 * self.interval_ms + 60_000
 
     def respond(self, host, port, request):
-        if request[0] == 0x50:  # P of PUT: a registration
-            self.registrations[self.today()] += bytes(request[:4]) == b"PUT "
         bad = getattr(self, "to_" + ("dps" if host == world.DPS else "hub"))()
         if bad is not None:
             self.failures[self.today()] += 1
             return bad
+        # A registration that DPS itself spoils is a failed exchange.
+        self.registrations[self.today()] += bytes(request[:4]) == b"PUT "
         response = world.World.respond(self, host, port, request)
         if host == HUB and (response[:2] == b"\x40\x02" or response[9:12] == b"204"):
             self.accepted()
