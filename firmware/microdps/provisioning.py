@@ -30,8 +30,10 @@ def register(session):
     """The flow of microdps.protocol.dps, whose module is let go after an error."""
     from microdps.protocol import dps
 
+    connection = session.connection()
+    connection.usual = []  # the hub's answer is learned again: a registration needs the memory
     return dps.register(
-        session.connection(),
+        connection,
         *session.owner,
         session.timeout_ms,
         session.payload,

@@ -10,7 +10,6 @@ Sources: MQTT 3.1.1 (OASIS, 2014-10-29), whose sections are named below; Azure d
 from micropython import const
 
 from microdps.errors import Error, LinkError, ProtocolError
-from microdps.protocol.url import split_host
 
 _API = const("/?api-version=2021-04-12")
 _PORT = const(8883)
@@ -33,6 +32,9 @@ _FLAGS = const(0x82)
 def address(hub: str) -> str:
     """`name:port` of a hub's MQTT. A hub that carries a port, as only a simulated one does, has
     its MQTT on the next."""
+    # Here, because a function of another module keeps all of it in memory.
+    from microdps.protocol.url import split_host
+
     name, port = split_host(hub)
     return "%s:%d" % (name, port + 1 if ":" in hub else _PORT)
 
@@ -155,7 +157,7 @@ class Mqtt:
     def handshake(self, hub: str, device_id: str):
         self.acknowledged = 0
         client = device_id.encode()
-        user = ("%s/%s%s" % (split_host(hub)[0], device_id, _API)).encode()
+        user = ("%s/%s%s" % (hub.partition(":")[0], device_id, _API)).encode()
         n = self.head(_CONNECT, 14 + len(client) + len(user))
         n = self.string(n, b"MQTT")
         n = self.bytes(n, bytes((4, _FLAGS, KEEP_ALIVE_S >> 8, KEEP_ALIVE_S & 255)))
