@@ -87,6 +87,15 @@ def test_error_in_app_py_is_reported_and_does_not_stop_the_program(board):
     assert "done: 3 messages sent" in shown
 
 
+@pytest.mark.parametrize("code", ["import sys\nsys.exit(3)\n", "raise SystemExit\n", "def f(:\n"])
+def test_app_that_cannot_be_loaded_is_reported_and_does_not_stop_the_program(board, code):
+    (board.folder / "app.py").write_text(code)
+    kind = "SyntaxError" if "def" in code else "SystemExit"
+    assert "stopped" not in board.until(f"error: {kind}: ")
+    (entry,) = board.errors()
+    assert entry["code"] == kind
+
+
 def test_missing_wifi_is_reported_and_tried_again(board):
     board.configure(wifi={"ssid": "gone", "password": "wrong password"})
     install_program(board.folder, sources=True)

@@ -16,47 +16,20 @@ def run() -> int:
     from microdps.program.board import Board
 
     board = Board()
-    while True:
-        try:
-            code = _live(board)
-        except Exception as error:  # a driver's, or our own fault: no reason to stop
-            from microdps.program.ending import fault
-
-            code = fault(board, error)
-        if code is not None:
-            return code
-
-
-def _live(board):
-    """From the configuration to the cycles → exit code; None if the program is to begin again."""
-    cycle = None
+    code = None
     try:
-        from microdps.program.start import begin
+        while code is None:
+            try:
+                code = _live(board)
+            except Exception as error:  # a driver's, or our own fault: no reason to stop
+                from microdps.program.ending import fault
 
-        cycle = begin(board)
-        del begin
-        if cycle is None:
-            return 1
-        while not cycle.ended:
-            code = cycle.once()
-            if code is not None:
-                return _end(board, code)
-            board.faults = 0
-        cycle.link.close()
-        if board.present:
-            from microdps.program.ending import reset
-
-            reset(cycle.ended)  # with a heap that is empty again
-        return None
+                code = fault(board, error)
     except KeyboardInterrupt:
         from microdps.program.ending import stopped
 
-        last.update(stopped(board, cycle))
-        return _end(board, 1)
-
-
-def _end(board, code: int) -> int:
-    """The program has come to its end, and leaves the board to its user."""
+        last.update(stopped(board))
+        code = 1
     if board.present:
         from microdps.program.ending import at_repl
 
@@ -64,9 +37,35 @@ def _end(board, code: int) -> int:
     return code
 
 
+def _live(board):
+    """From the configuration to the cycles → exit code; None if the program is to begin again."""
+    from microdps.program.start import begin
+
+    board.cycle = cycle = begin(board)
+    del begin
+    if cycle is None:
+        return 1
+    while not cycle.ended:
+        code = cycle.once()
+        if code is not None:
+            return code
+        board.faults = 0
+    cycle.link.close()
+    if board.present:
+        from microdps.program.ending import reset
+
+        reset(cycle.ended)  # with a heap that is empty again
+    return None
+
+
 def _compile_app():
-    """While the heap is empty. What is wrong with app.py, the first cycle tells."""
+    """While the heap is empty. What is wrong with app.py, the first cycle tells; on a computer, an
+    app may end the program."""
     try:
         import app  # noqa: F401
-    except Exception:  # noqa: S110
-        pass
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            from microdps.program.board import PRESENT
+
+            if not PRESENT or isinstance(error, KeyboardInterrupt):
+                raise

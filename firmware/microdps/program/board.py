@@ -35,13 +35,14 @@ class Board:
     buf         for requests and answers: made first, while there is a large block for it
     heap        bytes of the GC heap at the start; 0: not looked at yet
     clock_ms    when the clock is to be set again, by now(); 0: it was never set
+    cycle       the microdps.program.cycle.Cycle, once there is one
     faults      starts in a row that ended with an exception
     present     is this a board?
     """
 
     heap = clock_ms = faults = 0
     present = PRESENT
-    led = timer = online = spread_ms = None
+    led = timer = online = spread_ms = cycle = None
     watchdog: object = None
     _now = 0
 

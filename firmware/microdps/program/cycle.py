@@ -68,14 +68,10 @@ class Cycle:
         try:
             self.read_and_send()
             self.faults = self.no_memory = 0
-        except BaseException as error:
-            # An app may raise anything: SystemExit is no Exception. Only Ctrl-C ends a board.
-            if isinstance(error, KeyboardInterrupt) or not (
-                board.present or isinstance(error, Exception)
-            ):
-                raise
-            wait_ms = self.trouble(error)
-            end = max(end, board.now() + wait_ms)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # an app may raise anything; SystemExit is no Exception
+            end = max(end, self.trouble(error))
         self.tidy()
         if self.sent and self.sent == self.messages:
             print("done: %d messages sent" % self.sent)
@@ -170,14 +166,14 @@ class Cycle:
             self.modules = len(sys.modules)
 
     def trouble(self, error) -> int:
-        """Report an exception that has ended the cycle, and decide how the next one begins → the
-        least ms until then."""
+        """Report an exception that has ended the cycle → when the next one may begin, by the
+        board's now()."""
         self.tidy()
         from microdps.program.trouble import report
 
-        wait_ms = report(self, error)
+        next_ms = report(self, error)
         self.save_errors()
-        return wait_ms
+        return next_ms
 
     def save_errors(self, at_once: bool = False):
         """Write the errors to flash, if there are any and it is time."""

@@ -12,16 +12,14 @@ _AGAIN_MS = const(60_000)
 _FEED_MS = const(10_000)
 
 
-def stopped(board, cycle) -> dict:
-    """Ctrl-C has ended the program → how it stood, for `microdps status`.
-
-    cycle  microdps.program.cycle.Cycle, or None if there was none yet
-    """
+def stopped(board) -> dict:
+    """Ctrl-C has ended the program → how it stood, for `microdps status`."""
     from microdps.memory import heap_size, held
 
     last = {"held": held(), "size": heap_size(), "first": board.heap, "up_ms": board.now()}
     print("stopped")
     board.show("done")
+    cycle = board.cycle
     if cycle:
         from microdps.backoff import left_ms
 
@@ -45,8 +43,7 @@ def fault(board, error):
     from microdps.program import journal
 
     made = journal.entry(error)
-    print("error: %s: %s" % (made["code"], made["where"]))
-    print(journal.traceback(error))
+    journal.tell(error, made)
     board.faults += 1
     if board.faults == 1:
         journal.save("errors.json", [made])

@@ -46,6 +46,15 @@ def entry(error) -> dict:
     return made
 
 
+def tell(error, made: dict):
+    """Print an exception, as its entry has it; one that is no Error with its traceback."""
+    if isinstance(error, Error):
+        print("error:", error)
+    else:
+        print("error: %s: %s" % (made["code"], made["where"]))
+        print(traceback(error))
+
+
 def traceback(error) -> str:
     """The traceback of an exception, as MicroPython prints it. An app's exception may have a text
     that raises another one."""

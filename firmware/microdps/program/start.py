@@ -121,4 +121,4 @@ def configure(board, led: int, watchdog_s: int):
     if board.spread_ms is None:
         board.spread_ms = 0
         if machine.reset_cause() == machine.PWRON_RESET:
-            board.spread_ms = random.randrange(_SPREAD_MS)  # noqa: S311
+            board.spread_ms = random.randrange(1, _SPREAD_MS)  # noqa: S311

@@ -4,7 +4,7 @@ from micropython import const
 
 from microdps.errors import Error
 from microdps.program.board import PRESENT, STATE
-from microdps.program.journal import add, entry, traceback
+from microdps.program.journal import add, entry, tell
 
 # Exceptions in a row, and failures for want of memory in a row, after which a board is reset.
 _FAULTS = const(10)
@@ -18,11 +18,14 @@ _MEMORY_WAITS = const((0, 3, 10))
 
 
 def report(cycle, error) -> int:
-    """Note an exception in the journal, show it, and reset the board if that is due → the least
-    ms until the next cycle.
+    """Note an exception in the journal, show it, and reset the board if that is due → when the
+    next cycle may begin, by the board's now().
 
-    On a computer the first error of the package ends the program: it is raised again.
+    On a computer the first error of the package ends the program, and so does an app that exits:
+    it is raised again.
     """
+    if not PRESENT and not isinstance(error, Exception):
+        raise error
     board = cycle.board
     made = entry(error)
     add(cycle.errors, made)
@@ -38,20 +41,18 @@ def report(cycle, error) -> int:
         if not PRESENT and not trial:
             cycle.save_errors(True)
             raise error
-        print("error:", error)
         cycle.why = made["code"]
         if error.args[0] in ("server-certificate", "clock"):
             board.clock_ms = min(board.clock_ms, board.now())  # is the clock right?
     else:
-        print("error: %s: %s" % (made["code"], made["where"]))
-        print(traceback(error))
         cycle.faults += 1
+    tell(error, made)
     if isinstance(error, MemoryError) or error.args[:1] == ("memory",):
         cycle.no_memory += 1
     if PRESENT:
         _reset_if_due(cycle)
     shift = max(cycle.faults, _MEMORY_WAITS[min(cycle.no_memory, 2)])
-    return _WAIT_MS << min(shift, 10) if shift else 0
+    return board.now() + (_WAIT_MS << min(shift, 10) if shift else 0)
 
 
 def _reset_if_due(cycle):
