@@ -1,10 +1,32 @@
-"""Connections for clients that do not behave."""
+"""A simulator for clients that do not behave, and connections for them."""
 
+import contextlib
 import socket
 import ssl
 import time
 
+from helpers.by_hand import enrolled_device
+from helpers.simulators import enrolled, start_simulator
+
 TIMEOUT_S = 20
+
+
+@contextlib.contextmanager
+def victim(tmp_path_factory, name: str):
+    """A provisioned device and a simulator of its own, which no other test depends on."""
+    folder = tmp_path_factory.mktemp(name)
+    with start_simulator(folder, "--no-limits") as at:
+        device = enrolled_device(enrolled(folder, at), name)
+        device.provision()
+        yield device
+
+
+def assert_unhurt(device) -> None:
+    """The simulator still takes a message, and has logged no traceback."""
+    assert device.send().status_code == 204
+    log = (device.simulator.state / "simulator.log").read_text()
+    assert "Traceback" not in log
+    assert "Unhandled" not in log
 
 
 def connect(simulator, host: str, cert=None) -> ssl.SSLSocket:

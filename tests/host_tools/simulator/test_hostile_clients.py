@@ -5,14 +5,13 @@ import os
 import random
 import re
 import socket
-import ssl
 import subprocess
 
 import pytest
 
-from helpers.by_hand import TIMEOUT_S, Device, enrolled_device
+from helpers.by_hand import TIMEOUT_S, Device
 from helpers.fuzzer import Fuzzer
-from helpers.simulators import enrolled, start_simulator
+from helpers.hostile import assert_unhurt, connect, victim
 from microdps_tools.certs.certificate_folder import device_files
 from microdps_tools.certs.making import issue
 from microdps_tools.files import write_files
@@ -27,37 +26,20 @@ DOCUMENTED = {200, 202, 204, 400, 401, 403, 404, 405, 409, 411, 412, 413, 415, 4
 
 
 @pytest.fixture(scope="module")
-def simulator(tmp_path_factory):
-    """Another simulator, so that other tests do not depend on these."""
-    folder = tmp_path_factory.mktemp("hostile-clients")
-    with start_simulator(folder, "--no-limits") as at:
-        yield enrolled(folder, at)
+def device(tmp_path_factory):
+    with victim(tmp_path_factory, "victim-01") as device:
+        yield device
 
 
 @pytest.fixture(scope="module")
-def device(simulator):
-    device = enrolled_device(simulator, "victim-01")
-    device.provision()
-    return device
+def simulator(device):
+    return device.simulator
 
 
 @pytest.fixture(autouse=True)
-def no_traceback(simulator, device):
-    """After each test, the simulator still serves, and has logged no traceback."""
+def unhurt(device):
     yield
-    assert device.send().status_code == 204
-    log = (simulator.state / "simulator.log").read_text()
-    assert "Traceback" not in log
-    assert "Unhandled" not in log
-
-
-def connect(device, host, with_certificate=True) -> ssl.SSLSocket:
-    context = ssl.create_default_context(cafile=device.simulator.root)
-    if with_certificate:
-        context.load_cert_chain(*device.cert)
-    name, port = host.rsplit(":", 1)
-    plain = socket.create_connection((name, int(port)), TIMEOUT_S)
-    return context.wrap_socket(plain, server_hostname=name)
+    assert_unhurt(device)
 
 
 def test_random_requests_get_a_documented_status(simulator, device):
@@ -70,7 +52,7 @@ def test_random_requests_get_a_documented_status(simulator, device):
         if sock is None or number % 50 in (0, 35):
             if sock:
                 sock.close()
-            sock = connect(device, host, source.random() < 0.9)
+            sock = connect(simulator, host, device.cert if source.random() < 0.9 else None)
             sock.settimeout(TIMEOUT_S)
         data = fuzzer.request(host)
         # After a wrong Content-Length, nothing more can be understood.
@@ -102,7 +84,7 @@ def test_thousand_idle_connections(simulator, device):
         for _ in range(IDLE // 2):
             stack.enter_context(socket.create_connection((host, int(port)), TIMEOUT_S))
         for _ in range(IDLE // 2):
-            stack.enter_context(connect(device, simulator.hub))
+            stack.enter_context(connect(simulator, simulator.hub, device.cert))
         for _ in range(10):
             assert device.send().status_code == 204
 
@@ -110,7 +92,7 @@ def test_thousand_idle_connections(simulator, device):
 def test_client_that_stops_reading(simulator, device):
     """It sends requests and reads nothing. Other clients are still served."""
     request = f"GET /{'x' * 4000} HTTP/1.1\r\nHost: {simulator.hub}\r\n\r\n".encode()
-    with connect(device, simulator.hub) as sock:
+    with connect(simulator, simulator.hub, device.cert) as sock:
         sock.settimeout(0.5)
         sent = 0
         with contextlib.suppress(TimeoutError):
@@ -126,7 +108,7 @@ def test_body_over_the_limit_is_not_kept(simulator, device):
     size = 64 * 1024 * 1024
     pid = int(subprocess.check_output(["pgrep", "-f", str(simulator.state)]).split()[0])
     before = memory_kb(pid)
-    with connect(device, simulator.hub) as sock:
+    with connect(simulator, simulator.hub, device.cert) as sock:
         path = f"/devices/{device.name}/messages/events?api-version=2020-03-13"
         head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
         sock.sendall(head.encode())
@@ -150,7 +132,7 @@ def test_malformed_requests(simulator, device):
         b"\r\n" * 1000,
         b"x" * 70_000,
     ):
-        with connect(device, simulator.dps) as sock:
+        with connect(simulator, simulator.dps, device.cert) as sock:
             sock.settimeout(TIMEOUT_S)
             with contextlib.suppress(OSError):  # it may close while the test still sends
                 sock.sendall(data)

@@ -9,11 +9,10 @@ import time
 
 import pytest
 
-from helpers.by_hand import TIMEOUT_S, enrolled_device
-from helpers.hostile import connect
+from helpers.by_hand import TIMEOUT_S
+from helpers.hostile import assert_unhurt, connect, victim
 from helpers.mqtt_fuzzer import MqttFuzzer
 from helpers.raw_mqtt import RawClient, hub_client
-from helpers.simulators import enrolled, start_simulator
 from microdps_tools.simulator.hub.mqtt_packets import Kind, packet
 
 # `make test-fuzz` sends more.
@@ -26,30 +25,22 @@ SENT = {Kind.CONNACK, Kind.PUBLISH, Kind.PUBACK, Kind.SUBACK, Kind.UNSUBACK, Kin
 
 
 @pytest.fixture(scope="module")
-def simulator(tmp_path_factory):
-    """Another simulator, so that other tests do not depend on these."""
-    folder = tmp_path_factory.mktemp("hostile-mqtt")
-    with start_simulator(folder, "--no-limits") as at:
-        yield enrolled(folder, at)
+def device(tmp_path_factory):
+    with victim(tmp_path_factory, "victim-02") as device:
+        yield device
 
 
 @pytest.fixture(scope="module")
-def device(simulator):
-    device = enrolled_device(simulator, "victim-02")
-    device.provision()
-    return device
+def simulator(device):
+    return device.simulator
 
 
 @pytest.fixture(autouse=True)
-def no_traceback(simulator, device):
-    """After each test, the simulator still serves, and has logged no traceback."""
+def unhurt(simulator, device):
     yield
-    assert device.send().status_code == 204
     with hub_client(simulator, device.name) as client:
         client.ping()
-    log = (simulator.state / "simulator.log").read_text()
-    assert "Traceback" not in log
-    assert "Unhandled" not in log
+    assert_unhurt(device)
 
 
 def hosts(simulator) -> dict[str, str]:
