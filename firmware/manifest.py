@@ -54,6 +54,7 @@ package(
         "protocol/printable.py",
         "protocol/properties.py",
         "protocol/redirect.py",
+        "protocol/registration.py",
         "protocol/response.py",
         "protocol/service_error.py",
         "protocol/url.py",

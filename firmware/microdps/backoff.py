@@ -128,7 +128,9 @@ def refusal(session):
 
 
 def after_dps(session, error, until):
-    """Flow: decide after an error of a registration → until when its call has patience.
+    """Flow: decide after an error of a registration → (until when its call has patience, ms to
+    wait, what is done then: a text for the log, "" for none).
+
 
     session  microdps.device.Session
     until    the answer to the last error of the same call; None before
@@ -146,7 +148,7 @@ def after_dps(session, error, until):
     ms = dps_delay_ms(session.failures, error)
     if not isinstance(error, ServiceError) or error.status == 202:
         until = 0  # DPS did not ask for it: the caller is told at once
-    return (yield from _pause(session, now, ms, error, until))
+    return _pause(session, now, ms, error, until)
 
 
 def after_hub(session, error, until, fresh: bool):
@@ -165,7 +167,7 @@ def after_hub(session, error, until, fresh: bool):
             late_certificate.back(session)
         elif (yield from late_certificate.asks_late(session, error)):
             _space(session, now)
-            return until
+            return until, 0, ""
     error, step = _judge(session, error)
     if step == REGISTER:
         session.assignment = None
@@ -175,13 +177,12 @@ def after_hub(session, error, until, fresh: bool):
             _space(session, now)
             if isinstance(error, OutcomeUnknown):
                 raise error
-            session.log("registering again: %s", error)
-            return until
+            return until, 0, "registering again"
     if step == AGAIN:
         ms = delay_ms(session.failures, error)
         if isinstance(error, OutcomeUnknown):
             until = 0  # it must not be sent again
-        return (yield from _pause(session, now, ms, error, until))
+        return _pause(session, now, ms, error, until)
     if step == FINAL:
         later(session, now, _space(session, now))
     else:
@@ -234,14 +235,12 @@ def _space(session, now: int) -> int:
 
 
 def _pause(session, now: int, ms: int, error, until):
-    """Flow: wait before trying again → until when the call has patience. Raises the error if the
-    wait is longer: then it is the next call that waits."""
+    """To wait before trying again, as after_dps() returns it. Raises the error if the call has no
+    patience for it: then it is the next call that waits."""
     ms = max(ms, _space(session, now))
     if until is None:
         until = now + session.patience_ms
     if now + ms > until:
         later(session, now, ms)
         raise error
-    session.log("again in %d s: %s", (ms + 999) // 1000, error)
-    yield "sleep", ms
-    return until
+    return until, ms, "again in %d s" % ((ms + 999) // 1000)

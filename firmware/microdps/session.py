@@ -129,15 +129,23 @@ class Session:
         return send(self.connection(), self.hub, self.path, body, self.timeout_ms, fields)
 
     def backoff(self, name: str, *arguments):
-        """The flow of that name in microdps.backoff, which decides after an error. Its module, and
-        those that have made the error, are let go."""
+        """The flow of that name in microdps.backoff, which decides after an error, and the wait
+        that it asks for. Its module, and those that have made the error, are let go first."""
         self.tidy()
         from microdps import backoff
 
         decision = yield from getattr(backoff, name)(self, *arguments)
         del backoff
         self.tidy()
-        return decision
+        if not decision:
+            return None
+        until, ms, what = decision
+        if what:
+            self.log("%s: %s", what, arguments[0])
+            self.tidy()
+        if ms:
+            yield "sleep", ms
+        return until
 
     def tidy(self):
         """Called when modules are not needed any longer. The program of a board, whose memory is

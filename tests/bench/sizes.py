@@ -19,7 +19,8 @@ RELEASE = "1.27.0"
 
 # What register, poll and send need, in the order in which they are imported.
 CORE = ["errors", "session", "identity", "driver.link", "driver.connect", "protocol.url"]
-CORE += ["protocol.http", "protocol.response", "protocol.answer", "protocol.dps", "provisioning"]
+CORE += ["protocol.http", "protocol.response", "protocol.answer", "protocol.dps"]
+CORE += ["protocol.registration", "provisioning"]
 CORE += ["protocol.hub"]
 
 HEAD = f"""\

@@ -4,9 +4,10 @@
 (life.py). *At most*: the smallest heap of the 64-bit Unix port in which the whole life passes,
 times the ratio of 32-bit to 64-bit sizes, which is measured too.
 
-    python -m memory.guard RELEASE ...
-
-prints both for each release, and exits with 1 if a figure is missed.
+The collector is conservative: a stale word that looks like an object's address keeps that object,
+and all that it refers to. Where the objects lie decides which; 3 KB more, or none, are held then.
+So each figure is taken in several layouts, in which some bytes that lie first move all others, and
+the best one counts: that is what the program needs, and the rest is chance.
 """
 
 import argparse
@@ -40,6 +41,9 @@ SENDING = ("register", "send", "send_by_mqtt", "expires_soon")
 # When the identities become valid: in a life whose clock is first unset, then set to 2026.
 NOT_YET_SET = datetime.datetime(1999, 1, 1, tzinfo=datetime.UTC)
 FIRST_DAY = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+# The bytes that move all others: a block of 16 more in each layout.
+LAYOUTS = range(0, 256, 16)
 
 # The step of the search for the smallest heap, and a heap that is large enough, in bytes.
 STEP = 512
@@ -85,13 +89,14 @@ def _issue(issuer: CertAndKey, start: datetime.datetime) -> CertAndKey:
 
 
 def held(release: str, folder: Path, more: int = 0) -> dict[str, int]:
-    """Phase → bytes held after it on a 32-bit build, the most where a phase comes twice.
+    """Phase → bytes held after it on a 32-bit build in the best layout, the most where a phase
+    comes twice.
 
     more  bytes that are held besides
 
     Raises CalledProcessError if the life does not pass.
     """
-    command = ["node", HERE / "held.mjs", release, folder, str(more)]
+    command = ["node", HERE / "held.mjs", release, folder, str(more), *map(str, LAYOUTS)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         print(done.stdout + done.stderr, file=sys.stderr)
@@ -102,8 +107,11 @@ def held(release: str, folder: Path, more: int = 0) -> dict[str, int]:
     return phases
 
 
-def live(folder: Path, heap: int, more: int = 0, phases: str = "PHASES") -> dict[str, int] | None:
-    """The same on the Unix port in a heap of a size; None if the life does not pass in it."""
+def live(
+    folder: Path, heap: int, more: int = 0, phases: str = "PHASES", layout: int = 0
+) -> dict[str, int] | None:
+    """The same on the Unix port in a heap of a size, in one layout; None if the life does not pass
+    in it."""
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) / "board"
         shutil.copytree(folder, work)
@@ -113,6 +121,7 @@ sys.path[:] = ["program/a", "", "tests", ".frozen"]
 import world
 world.install()
 import app, life
+life.layout = bytearray({layout})
 life.more = bytearray({more})
 life.main(life.{phases})
 """
@@ -133,11 +142,23 @@ life.main(life.{phases})
     return sizes
 
 
+def held_on_unix(folder: Path) -> dict[str, int]:
+    """Phase → bytes held after it on the Unix port, in the best layout. Raises AssertionError if
+    the life does not pass even in a roomy heap."""
+    least: dict[str, int] = {}
+    for layout in LAYOUTS:
+        sizes = live(folder, ROOMY, layout=layout)
+        assert sizes, "the life does not pass even in a roomy heap"
+        least = {name: min(size, least.get(name, size)) for name, size in sizes.items()}
+    return least
+
+
 def passes(folder: Path, size: int, more: int) -> bool:
-    """Do all lives pass in a heap of so many bytes, apart from what the world takes itself?"""
+    """Do all lives pass in a heap of so many bytes, apart from what the world takes itself, each
+    in one of the layouts?"""
     for phases in ("PHASES", "LATER"):
-        before = (live(folder, ROOMY, more, phases) or {})["before"]
-        if not live(folder, before + size, more, phases):
+        before = (live(folder, ROOMY, 0, phases) or {})["before"]
+        if not any(live(folder, before + size + n, more, phases, n) for n in LAYOUTS):
             return False
     return True
 
@@ -145,8 +166,8 @@ def passes(folder: Path, size: int, more: int) -> bool:
 def smallest(folder: Path, guess: int, more: int = 0) -> int:
     """The smallest heap of the Unix port from which on all lives pass, in bytes, to the next STEP.
 
-    guess  where to look first. A heap that is larger by chance fits worse, so the search goes step
-           by step, and ends at the first heap that is too small
+    guess  where to look first. The search goes step by step, and ends at the first heap that is
+           too small
     """
     size = -(-guess // STEP) * STEP
     while not passes(folder, size, more):
@@ -172,8 +193,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         lay(folder)
-        large = live(folder, ROOMY, args.more)
-        assert large, "the life does not pass even in a roomy heap"
+        large = held_on_unix(folder)
         unix = 0
         for release in args.releases:
             small = held(release, folder, args.more)

@@ -14,8 +14,9 @@ from world import LEGACY, REFUSED, Time, answer, world
 # What stays after boot.py and main.py; the board, and what it does.
 boot = board = cycle = None
 
-# Bytes that a test holds besides, to see that it is noticed.
+# Bytes that a test holds besides, to see that it is noticed; and those that move all others.
 more = bytearray(0)
+layout = bytearray(0)
 
 
 def messages(count):

@@ -4,7 +4,6 @@ from micropython import const
 
 from microdps.errors import Error
 from microdps.program.board import PRESENT, STATE
-from microdps.program.journal import add, entry, tell
 
 # Exceptions in a row, and failures for want of memory in a row, after which a board is reset.
 _FAULTS = const(10)
@@ -27,8 +26,7 @@ def report(cycle, error) -> int:
     if not PRESENT and not isinstance(error, Exception):
         raise error
     board = cycle.board
-    made = entry(error)
-    add(cycle.errors, made)
+    made = note(cycle, error)
     board.show("error")
     trial = cycle.choice["trial"]
     if trial:
@@ -37,22 +35,39 @@ def report(cycle, error) -> int:
         owner = state.owner(*cycle.session.owner)
         if rollover.failed(cycle.choice, error, STATE, owner):
             cycle.ended = "the old certificate goes on"
+        del rollover, state
+        cycle.tidy()
     if isinstance(error, Error):
         if not PRESENT and not trial:
             cycle.save_errors(True)
             raise error
         cycle.why = made["code"]
+        print("error:", error)
         if error.args[0] in ("server-certificate", "clock"):
             board.clock_ms = min(board.clock_ms, board.now())  # is the clock right?
     else:
         cycle.faults += 1
-    tell(error, made)
+    cycle.tidy()
     if isinstance(error, MemoryError) or error.args[:1] == ("memory",):
         cycle.no_memory += 1
     if PRESENT:
         _reset_if_due(cycle)
     shift = max(cycle.faults, _MEMORY_WAITS[min(cycle.no_memory, 2)])
     return board.now() + (_WAIT_MS << min(shift, 10) if shift else 0)
+
+
+def note(cycle, error) -> dict:
+    """Put an exception into the journal → its entry. One that is no Error is printed, too: the
+    sentence of an Error needs the memory that the journal takes."""
+    from microdps.program.journal import add, entry, tell
+
+    made = entry(error)
+    add(cycle.errors, made)
+    if not isinstance(error, Error):
+        tell(error, made)
+    del add, entry, tell
+    cycle.tidy()
+    return made
 
 
 def _reset_if_due(cycle):
