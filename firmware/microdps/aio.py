@@ -29,6 +29,10 @@ class Device(device.Device):
             finally:
                 self._keep()
 
+    async def queue(self, data, properties=None, **system):
+        async with self._lock:
+            device.Device.queue(self, data, properties, **system)
+
     async def ping(self):
         if self.session.mqtt:
             await self._run(self.session.mqtt.ping(self.session))

@@ -16,6 +16,8 @@ class Device:
     feed             None, or a function that is called between steps: for a watchdog. Not called
                      under asyncio
     transport        "auto", "https" or "mqtt": how messages go to the hub
+    outbox           path of the folder where queue() keeps messages
+    outbox_kb        the most that this folder may have, in units of 1024 bytes
 
     An error leaves the device usable: call again. Raises IdentityError if TLS refuses the key, a
     certificate or a root.
@@ -32,11 +34,15 @@ class Device:
         state=None,
         feed=None,
         transport: str = "auto",
+        outbox: str = "outbox",
+        outbox_kb: int = 64,
     ):
         owner = host, id_scope, registration_id
         self.session = Session(owner, timeout_ms, transport, log)
         self.link = self._driver(identity, feed)
         self.state = state
+        self.outbox = outbox, outbox_kb
+        self._outbox = None
         if state:
             from microdps.state import restore
 
@@ -75,6 +81,40 @@ class Device:
         the data or a property cannot be sent.
         """
         return self._run(self.session.send(data, properties, system))
+
+    def queue(self, data, properties=None, **system):
+        """Keep one message on flash, until flush() has delivered it.
+
+        data, properties, system  as for send(). Without a message_id the message gets one
+
+        Returns when it lies there. Raises OutboxError if there is no room, or flash cannot be
+        written; ValueError or TypeError if the data or a property cannot be sent.
+        """
+        from microdps.protocol.body import encode
+
+        self.waiting().queue(encode(data, properties, system), properties, system)
+
+    def flush(self):
+        """Deliver the messages that wait, oldest first, many in a request → how many.
+
+        A message leaves flash when the hub has accepted it. Raises as send() does: what was not
+        accepted goes on waiting. A message that the hub does not take is reported, and set aside.
+        """
+        from microdps.delivery import flush
+
+        return self._run(flush(self.session, self.waiting()))
+
+    def waiting(self):
+        """The microdps.outbox.Outbox of the messages that wait."""
+        if not self._outbox:
+            from microdps.outbox import Outbox
+            from microdps.state import owner
+
+            path, kb = self.outbox
+            session = self.session
+            name = owner(*session.owner)
+            self._outbox = Outbox(path, name, self.link.now, kb * 1024, log=session.say)
+        return self._outbox
 
     def ping(self):
         """Keep an idle MQTT connection; for HTTPS there is nothing to do. A failure is logged."""

@@ -73,11 +73,18 @@ class Session:
         data        a dict or list becomes JSON; str and bytes-like go as they are; 256 KB at most
         properties, system  dicts as in microdps.protocol.properties, or None
 
-        Tries again within its patience as microdps.backoff says. Raises OutcomeUnknown, and the
-        last ServiceError, ProtocolError or LinkError; ValueError or TypeError for data that cannot
-        be sent. After an error the next call waits first, where that is due.
+        Raises ValueError or TypeError for data that cannot be sent; else as deliver() does.
         """
         body = encode(data, properties, system)
+        yield from self.deliver(self.message, body, properties, system or {})
+
+    def deliver(self, message, *arguments):
+        """Flow: run the flow that a function returns, until the hub has accepted what it sends.
+
+        Tries again within its patience as microdps.backoff says. Raises OutcomeUnknown, and the
+        last ServiceError, ProtocolError or LinkError. After an error the next call waits first,
+        where that is due.
+        """
         until = None
         fresh = False
         if self.wait_ms:
@@ -90,7 +97,7 @@ class Session:
                 yield from provision(self)
                 del provision
             try:
-                yield from self.message(body, properties, system or {})
+                yield from message(*arguments)
                 if not self.by_mqtt and self.https.status not in (200, 201, 204):
                     yield from self.backoff("refusal")
                 if not self.proven:

@@ -39,7 +39,8 @@ class Connection:
         host        `name` or `name:port`
         path        with its query, percent-encoded
         fields      header lines, each ended by CRLF, without Host and Content-Length
-        body        bytes-like, or None for none
+        body        bytes-like, or None for none; or an object with len() and pieces(view), which
+                    yields it piece by piece, each perhaps in the view of the buffer
         timeout_ms  for all of it: connecting, the handshake, redirects, the last byte
 
         Raises LinkError, ProtocolError; ValueError if the head does not fit the buffer.
@@ -90,8 +91,8 @@ class Connection:
         try:
             yield "send", self.view[:n]
             written = True
-            if rest:
-                yield "send", memoryview(rest)
+            for piece in rest:
+                yield "send", piece
             have = yield "recv", self.view
             if not have:
                 raise LinkError("closed", host)
@@ -116,7 +117,7 @@ class Connection:
         return False
 
     def write(self, method, host: str, path: str, fields: bytes, body):
-        """Put a request into the buffer → (its bytes there, the rest of the body or None)."""
+        """Put a request into the buffer → (its bytes there, the pieces of the body that follow)."""
         size = -1 if body is None else len(body)
         target = (method, host, path, fields, size)
         if target != self.target:
@@ -131,10 +132,14 @@ class Connection:
         if n > len(self.buf):
             raise ValueError("no request: " + path)
         self.buf[:n] = self.start
-        if size > 0 and n + size <= len(self.buf):
-            self.buf[n : n + size] = body
-            return n + size, None
-        return n, body
+        if size < 1:
+            return n, ()
+        if hasattr(body, "pieces"):
+            return n, body.pieces(self.view)
+        if n + size > len(self.buf):
+            return n, (memoryview(body),)
+        self.buf[n : n + size] = body
+        return n + size, ()
 
     # The fast path. A hub's usual 204 differs from the one before in its request ID and its date
     # alone. microdps.protocol.response remembers the rest, and then there is nothing to read:

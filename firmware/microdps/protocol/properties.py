@@ -9,11 +9,12 @@ from microdps.protocol.url import quote
 
 # Our name → header, name in a bag. The content type and encoding are the message's, for routing on
 # its body.
-_SYSTEM = {
+SYSTEM = {
     "message_id": ("iothub-messageid", "$.mid"),
     "correlation_id": ("iothub-correlationid", "$.cid"),
     "content_type": ("iothub-contenttype", "$.ct"),
     "content_encoding": ("iothub-contentencoding", "$.ce"),
+    "creation_time": ("iothub-creationtimeutc", "$.ctime"),
 }
 
 # RFC 9110, 5.6.2, without what a property bag would have to escape.
@@ -24,13 +25,14 @@ def encode(properties, **system) -> bytes:
     """The header lines of a message's properties.
 
     properties  dict of str: str, the application's own, or None
-    system      message_id (at most 128 characters), correlation_id, content_type, content_encoding
+    system      message_id (at most 128 characters), correlation_id, content_type, content_encoding,
+                creation_time (ISO 8601, UTC: "2026-11-28T12:00:00Z")
 
     Raises ValueError if a name is not a token, or a value is no visible ASCII text; TypeError if
     one of them is no str.
     """
     lines = b""
-    for header, _, value in _checked(properties, system):
+    for header, _, value in checked(properties, system):
         lines += ("%s: %s\r\n" % (header, value)).encode()
     return lines
 
@@ -41,11 +43,11 @@ def bag(properties, **system) -> str:
     """
     system.setdefault("content_type", "application/json")
     system.setdefault("content_encoding", "utf-8")
-    pairs = _checked(properties, system)
+    pairs = checked(properties, system)
     return "&".join(["%s=%s" % (name, quote(value)) for _, name, value in pairs])
 
 
-def _checked(properties, system) -> list:
+def checked(properties, system) -> list:
     """Header, name in a bag and value of each property. Raises ValueError, TypeError."""
     found = []
     properties = properties or {}
@@ -58,9 +60,9 @@ def _checked(properties, system) -> list:
             raise ValueError("property: " + name)
         found.append(("iothub-app-" + name, quote(name), value))
     for name, value in system.items():
-        if name not in _SYSTEM or (name == "message_id" and len(value) > 128):
+        if name not in SYSTEM or (name == "message_id" and len(value) > 128):
             raise ValueError("property: " + name)
-        found.append(_SYSTEM[name] + (value,))
+        found.append(SYSTEM[name] + (value,))
     for header, _, value in found:
         for byte in value.encode():
             if not 32 <= byte < 127:

@@ -1,0 +1,81 @@
+"""An outbox in a folder of its own, and what it holds."""
+
+import binascii
+import json
+import os
+
+from microdps.batch import Batch
+from microdps.outbox import Outbox
+
+FOLDER = "outbox-under-test"
+OWNER = "0ne1/device-01@dps"
+
+lines = []  # what the outboxes of the running test have reported
+
+
+def outbox(owner=OWNER, now=lambda: 5_000, **bounds):
+    return Outbox(FOLDER, owner, now, log=lines.append, **bounds)
+
+
+def clean(test):
+    """Delete the folder before and after a test."""
+
+    def run():
+        del lines[:]
+        remove()
+        try:
+            test()
+        finally:
+            remove()
+
+    return run
+
+
+def remove():
+    try:
+        names = os.listdir(FOLDER)
+    except OSError:
+        return
+    for name in names:
+        os.remove(FOLDER + "/" + name)
+    os.rmdir(FOLDER)
+
+
+def text(batch) -> bytes:
+    """The body of a batch, as it is sent with a buffer of 128 bytes."""
+    view = memoryview(bytearray(128))
+    made = b"".join([bytes(piece) for piece in batch.pieces(view)])
+    assert len(made) == len(batch)
+    return made
+
+
+def items(box, most=1000) -> list:
+    """What a hub gets of all messages that wait."""
+    batch = Batch(box, most)
+    return json.loads(text(batch)) if batch.count else []
+
+
+def bodies(box) -> list:
+    """The bodies of all messages that wait, as texts."""
+    return [body(item) for item in items(box)]
+
+
+def body(item: dict) -> str:
+    if item.get("base64Encoded", True):
+        return binascii.a2b_base64(item["body"]).decode()
+    return item["body"]
+
+
+def content(name) -> bytes:
+    with open(FOLDER + "/" + name, "rb") as file:
+        return file.read()
+
+
+def replace(name, data: bytes):
+    path = FOLDER + "/" + name
+    try:
+        os.remove(path)  # one that is replaced keeps its old content on 1.24's WebAssembly build
+    except OSError:
+        pass
+    with open(path, "wb") as file:
+        file.write(data)
