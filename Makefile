@@ -36,7 +36,7 @@ test-versions: setup $(VENV)/test.done $(VENV)/versions.done ## unit tests and m
 	@PYTHONPATH=tests $(BIN)/python -m memory.guard 1.24.1 1.27.0
 
 test-power: setup $(VENV)/test.done ## cut the power at every flash operation of many writes
-	@POWER_WRITES=300 $(BIN)/pytest tests/test_power.py
+	@POWER_WRITES=300 POWER_MESSAGES=1000 $(BIN)/pytest tests/test_power.py
 
 test-fuzz: setup $(VENV)/test.done ## many random requests to the simulator (FUZZ_REQUESTS= FUZZ_SEED=)
 	@FUZZ_REQUESTS=$(or $(FUZZ_REQUESTS),100000) FUZZ_SEED=$(or $(FUZZ_SEED),1) \

@@ -11,7 +11,8 @@ from microdps_tools import FIRMWARE
 
 TABLE = {code: (happened, check) for code, happened, check in advice.lines()}
 
-CLASSES = {"ConfigError", "IdentityError", "StateError", "LinkError", "ProtocolError"}
+CLASSES = {"ConfigError", "IdentityError", "StateError", "OutboxError"}
+CLASSES |= {"LinkError", "ProtocolError"}
 
 # Codes that come from the services, not from the device's source.
 SERVICE = {code for code in TABLE if str(code).startswith("IotHub") or str(code).isdigit()}

@@ -59,8 +59,9 @@ FIRMWARE_LAYERS = {
     "errors": "",
     "protocol": "errors",
     "driver": "errors",
-    "device": "protocol driver errors",
-    "program": "device protocol driver errors",
+    "outbox": "protocol errors",
+    "device": "outbox protocol driver errors",
+    "program": "outbox device protocol driver errors",
     "start": "program",
     "examples": "program device errors",
 }

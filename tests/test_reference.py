@@ -23,7 +23,7 @@ CLASSES = {
     "client": ["Client", "Response"],
     "identity": ["Identity"],
 }
-ERROR_MODULES = ("errors", "program.config", "state")
+ERROR_MODULES = ("errors", "outbox.files", "program.config", "state")
 UNITS = {"_ms": ", ms", "_s": ", s"}
 
 # A class of errors, as a text names it.
@@ -200,7 +200,7 @@ def test_reference_tells_the_coroutines_of_asyncio(simulator):
     identity = Identity.from_files(str(simulator.device("reference-aio")))
     device = aio.Device(identity, "0ne1", "reference-aio")
     for name in methods:
-        result = getattr(device, name)(*([b""] if name == "send" else []))
+        result = getattr(device, name)(*([b""] if name in ("send", "queue") else []))
         assert inspect.iscoroutine(result) == (name in awaited), name
         if name in awaited:
             result.close()

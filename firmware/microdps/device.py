@@ -92,7 +92,7 @@ class Device:
         """
         from microdps.protocol.body import encode
 
-        self.waiting().queue(encode(data, properties, system), properties, system)
+        self._box().queue(encode(data, properties, system), properties, system)
 
     def flush(self):
         """Deliver the messages that wait, oldest first, many in a request → how many.
@@ -100,20 +100,17 @@ class Device:
         A message leaves flash when the hub has accepted it. Raises as send() does: what was not
         accepted goes on waiting. A message that the hub does not take is reported, and set aside.
         """
-        from microdps.delivery import flush
+        from microdps.outbox.delivery import flush
 
-        return self._run(flush(self.session, self.waiting()))
+        return self._run(flush(self.session, self._box()))
 
-    def waiting(self):
+    def _box(self):
         """The microdps.outbox.Outbox of the messages that wait."""
         if not self._outbox:
-            from microdps.outbox import Outbox
-            from microdps.state import owner
+            from microdps.outbox.files import Outbox
 
             path, kb = self.outbox
-            session = self.session
-            name = owner(*session.owner)
-            self._outbox = Outbox(path, name, self.link.now, kb * 1024, log=session.say)
+            self._outbox = Outbox(path, self.session, self.link.now, kb * 1024)
         return self._outbox
 
     def ping(self):

@@ -34,6 +34,8 @@ class Session:
     renewed      has a refusal of the hub been answered by a registration at once?
     wait_ms      the next request is due so long after wait_from, by the clock of the link
     debt_ms      until when failures are paid for, by the same clock (microdps.backoff)
+    run          16 hex digits that no other run of the device has; "" before it is needed
+    messages     that have got an ID in this run
     good_ms      when the first message after a refusal was accepted, or None
     changed      is there more to keep than the state file holds?
     """
@@ -41,8 +43,8 @@ class Session:
     patience_ms = 60_000
     payload = assignment = https = mqtt = good_ms = None
     by_mqtt = proven = changed = renewed = False
-    failures = refusals = debt_ms = wait_ms = wait_from = 0
-    hub = path = ""
+    failures = refusals = messages = debt_ms = wait_ms = wait_from = 0
+    hub = path = run = ""
 
     def __init__(self, owner, timeout_ms: int, transport: str = "auto", say=None, buf=None):
         self.buf = buf or bytearray(4096)

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from microdps.program.config import TRANSPORTS
+from microdps.program.config import CHOICES
 
 from .. import ToolError
 
@@ -27,7 +27,7 @@ def add_demo_parser(verbs) -> None:
     )
     verb.add_argument(
         "--transport",
-        choices=TRANSPORTS,
+        choices=CHOICES["transport"],
         default="auto",
         help="how the device sends (%(default)s)",
     )

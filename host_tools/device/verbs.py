@@ -23,6 +23,7 @@ CONFIG_OPTIONS = (
     "interval_s",
     "messages",
     "transport",
+    "outbox",
     "log",
 )
 
@@ -75,10 +76,15 @@ def _add_settings(verb) -> None:
     verb.add_argument("--messages", type=int, help="number of messages to send; 0: no limit")
     verb.add_argument(
         "--transport",
-        choices=device_config.TRANSPORTS,
+        choices=device_config.CHOICES["transport"],
         help="how messages go to the hub (auto)",
     )
-    verb.add_argument("--log", choices=device_config.LOGS, help="what the device prints")
+    verb.add_argument(
+        "--outbox",
+        choices=device_config.CHOICES["outbox"],
+        help="which readings are kept on flash until the hub has accepted them (never)",
+    )
+    verb.add_argument("--log", choices=device_config.CHOICES["log"], help="what the device prints")
 
 
 # What a verb needs is imported when it runs: so the help appears at once.

@@ -10,74 +10,16 @@ import sys
 
 import vfs
 
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], __file__.rsplit("/", 1)[0]]
+
+from flash_chip import Flash, mounted
 
 from microdps import state
 from microdps.errors import LinkError
 from microdps.program import journal
 
-BLOCK = 512
-BLOCKS = 64
+SIZE = 64 * 512
 OWNER = "owner"
-
-
-class PowerCut(OSError):
-    pass
-
-
-class Flash:
-    """A flash chip that loses power in the middle of its n-th write or erase."""
-
-    def __init__(self, data, left=-1):
-        self.data = data
-        self.left = left
-
-    def _whole(self, size):
-        """The part of an operation that is done: all; half at the power cut; nothing after it."""
-        if self.left < 0:
-            return size
-        if self.left == 0:
-            raise PowerCut(5)
-        self.left -= 1
-        return size if self.left else size // 2
-
-    def readblocks(self, block, buf, offset=0):
-        at = block * BLOCK + offset
-        buf[:] = self.data[at : at + len(buf)]
-
-    def writeblocks(self, block, buf, offset=0):
-        at = block * BLOCK + offset
-        n = self._whole(len(buf))
-        self.data[at : at + n] = buf[:n]
-        if n < len(buf):
-            raise PowerCut(5)
-
-    def ioctl(self, op, arg):
-        if op == 4:
-            return BLOCKS
-        if op == 5:
-            return BLOCK
-        if op == 6:
-            n = self._whole(BLOCK)
-            self.data[arg * BLOCK : arg * BLOCK + n] = b"\xff" * n
-            if n < BLOCK:
-                raise PowerCut(5)
-        return 0
-
-
-def mounted(flash, function):
-    """Call a function while the flash is mounted at /flash → its result; None after a cut."""
-    files = vfs.VfsLfs2(flash)
-    vfs.mount(files, "/flash")
-    try:
-        return function()
-    except PowerCut:
-        return None
-    finally:
-        try:
-            vfs.umount("/flash")
-        except OSError:
-            pass
 
 
 class State:
@@ -106,7 +48,7 @@ class Journal:
 
 
 def main(file, saves):
-    data = bytearray(BLOCK * BLOCKS)
+    data = bytearray(SIZE)
     vfs.VfsLfs2.mkfs(Flash(data))
     mounted(Flash(data), lambda: file.write(0))
     cuts = 0

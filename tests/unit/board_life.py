@@ -6,7 +6,7 @@ from board_world import YEAR_S
 from device_world import DPS, OK, World, assigned
 from microdps.session import Session
 
-SETTINGS = {"wifi": None, "interval_s": 60, "messages": 0}
+SETTINGS = {"wifi": None, "interval_s": 60, "messages": 0, "outbox": "never"}
 
 
 class App:

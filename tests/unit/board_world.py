@@ -52,6 +52,7 @@ class Board:
     """
 
     PROGRAM = ("board", "cycle", "start", "trouble", "ending", "journal", "wifi", "led", "trial")
+    PROGRAM += ("waiting",)
 
     def __init__(self, cause=2):
         self.joins = 3

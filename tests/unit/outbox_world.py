@@ -4,17 +4,19 @@ import binascii
 import json
 import os
 
-from microdps.batch import Batch
-from microdps.outbox import Outbox
+from device_world import DPS
+from microdps.outbox.batch import Batch
+from microdps.outbox.files import Outbox
+from microdps.session import Session
 
 FOLDER = "outbox-under-test"
-OWNER = "0ne1/device-01@dps"
 
 lines = []  # what the outboxes of the running test have reported
 
 
-def outbox(owner=OWNER, now=lambda: 5_000, **bounds):
-    return Outbox(FOLDER, owner, now, log=lines.append, **bounds)
+def outbox(device="device-01", now=lambda: 5_000, **bounds):
+    session = Session((DPS, "0ne1", device), 30_000, "https", lines.append, bytearray(64))
+    return Outbox(FOLDER, session, now, **bounds)
 
 
 def clean(test):
@@ -62,7 +64,7 @@ def bodies(box) -> list:
 
 def body(item: dict) -> str:
     if item.get("base64Encoded", True):
-        return binascii.a2b_base64(item["body"]).decode()
+        return binascii.a2b_base64(item["body"].encode()).decode()
     return item["body"]
 
 

@@ -39,6 +39,9 @@ def test_defaults():
         "ntp": "pool.ntp.org",
         "led": -1,
         "watchdog_s": 120,
+        "outbox": "never",
+        "outbox_kb": 64,
+        "outbox_keep": "newest",
     }
 
 
@@ -54,6 +57,9 @@ def test_all_keys():
         ntp="time.example",
         led=2,
         watchdog_s=0,
+        outbox="always",
+        outbox_kb=4,
+        outbox_keep="oldest",
     )
     assert config.check(given) == given
 

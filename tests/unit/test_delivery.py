@@ -3,13 +3,14 @@
 import json
 import os
 
+from outbox_world import FOLDER, bodies, body, clean, content, items, lines, outbox
+
 from device_world import HUB, OK, answer, session
 from harness import CLOSED, Peer, raised
-from microdps.delivery import flush
 from microdps.errors import OutcomeUnknown, ServiceError
+from microdps.outbox.delivery import flush
 from microdps.protocol import Assignment
 from microdps.provisioning import assign
-from outbox_world import FOLDER, bodies, body, clean, content, items, lines, outbox
 
 BAD = answer(400, b'{"errorCode":400004,"message":"no","trackingId":"t"}')
 LARGE = answer(413)

@@ -2,10 +2,11 @@
 
 import os
 
-from harness import raised
-from microdps.batch import Batch
-from microdps.outbox import OutboxError
 from outbox_world import FOLDER, bodies, clean, content, items, lines, outbox, remove, replace
+
+from harness import raised
+from microdps.outbox.batch import Batch
+from microdps.outbox.files import OutboxError
 
 LARGE = b"x" * 800
 
@@ -35,8 +36,9 @@ def test_each_message_has_an_id_of_its_own():
     ids = [item["properties"]["iothub-messageid"] for item in items(outbox())]
     assert len(set(ids)) == 4
     assert ids[3] == "mine"
-    assert ids[0][:17] == ids[1][:17] == first.id + "-"
-    assert len(first.id) == 16 and first.id != second.id
+    run = first.session.run
+    assert ids[0][:17] == ids[1][:17] == run + "-"
+    assert len(run) == 16 and run != second.session.run
 
 
 @clean
@@ -178,7 +180,7 @@ def test_what_is_damaged_is_gone_with_the_messages_around_it():
 
 @clean
 def test_file_of_another_device_or_format_is_set_aside():
-    outbox(owner="0ne1/device-02@dps").queue(b"not ours")
+    outbox("device-02").queue(b"not ours")
     foreign = content("0")
     box = outbox()
     assert items(box) == []

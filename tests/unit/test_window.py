@@ -1,14 +1,15 @@
 """Many messages on their way by MQTT: acknowledged in any order, none lost."""
 
+from outbox_world import bodies, clean, outbox
+
 from device_world import session
 from harness import CLOSED, Peer, raised
-from microdps.delivery import flush
 from microdps.errors import LinkError, OutcomeUnknown
+from microdps.outbox.delivery import flush
+from microdps.outbox.window import WINDOW, Packets
 from microdps.protocol import Assignment
-from microdps.protocol.window import WINDOW, Packets
 from microdps.provisioning import assign
 from mqtt_packets import CONNACK, HUB, puback
-from outbox_world import bodies, clean, outbox
 
 
 def device():

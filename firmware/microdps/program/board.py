@@ -19,6 +19,9 @@ PRESENT = machine is not None
 # The file that keeps the assignment, and which identity is in use.
 STATE = "state.json"
 
+# The folder of the messages that wait.
+OUTBOX = "outbox"
+
 # The GC heap must not grow (microdps.memory says why). When it is full it is collected, but then
 # the objects that live lie scattered between garbage, and no large block is left. So garbage is
 # collected each time that so many bytes have been allocated.

@@ -9,6 +9,11 @@ interval_s       seconds between two messages; default 60
 messages         number of messages after which the program ends; 0, the default: never
 transport        how messages go to the hub: "https"; "mqtt"; "auto", the default: HTTPS, and MQTT
                  for a hub that asks for the certificate late
+outbox           which readings are kept on flash until the hub has accepted them: "always";
+                 "on-failure": those that could not be sent; "never", the default
+outbox_kb        the most that they may have there together, in units of 1024 bytes; default 64
+outbox_keep      where there is no room for a message: "newest", the default: the oldest go;
+                 "oldest": the new one is dropped
 log              "info": a line for each request; "error": errors only
 ntp              host name of the time server; default "pool.ntp.org"
 led              GPIO number of an LED, lit while the device works; -1, the default: none
@@ -20,7 +25,7 @@ import json
 from micropython import const
 
 from microdps.errors import Error
-from microdps.protocol.url import split_host
+from microdps.protocol.url import TOKEN, split_host
 
 # key: (types, default). A default of None: the key must be there.
 KEYS: dict = {
@@ -31,6 +36,9 @@ KEYS: dict = {
     "interval_s": ((int, float), 60),
     "messages": ((int,), 0),
     "transport": ((str,), "auto"),
+    "outbox": ((str,), "never"),
+    "outbox_kb": ((int,), 64),
+    "outbox_keep": ((str,), "newest"),
     "log": ((str,), "info"),
     "ntp": ((str,), "pool.ntp.org"),
     "led": ((int,), -1),
@@ -40,8 +48,13 @@ KEYS: dict = {
 NVS = "nvs:microdps/config"
 _LIMIT = const(4096)
 
-LOGS = ("info", "error")
-TRANSPORTS = ("auto", "https", "mqtt")
+# The values of the keys that have a choice.
+CHOICES = {
+    "log": ("info", "error"),
+    "transport": ("auto", "https", "mqtt"),
+    "outbox": ("always", "on-failure", "never"),
+    "outbox_keep": ("newest", "oldest"),
+}
 
 
 class ConfigError(Error):
@@ -114,7 +127,7 @@ def _valid(key: str, value) -> bool:
     if key == "registration_id":
         return valid_registration_id(value)
     if key == "id_scope":
-        return bool(value) and _made_of(value, "")
+        return bool(value) and _made_of(value, b"")
     if key in ("host", "ntp"):
         try:
             split_host(value)
@@ -123,10 +136,10 @@ def _valid(key: str, value) -> bool:
         return key == "host" or ":" not in value
     if key == "wifi":
         return not value or valid_wifi(value)
-    if key == "log":
-        return value in LOGS
-    if key == "transport":
-        return value in TRANSPORTS
+    if key in CHOICES:
+        return value in CHOICES[key]
+    if key == "outbox_kb":
+        return 4 <= value <= 1024
     if key == "watchdog_s":
         return value == 0 or 60 <= value <= 3600  # a request may take 30 s
     if key == "led":
@@ -146,18 +159,15 @@ def valid_wifi(wifi: dict) -> bool:
         return False
     if len(password) == 64:
         return not password.lower().encode().strip(b"0123456789abcdef")
-    printable = all(" " <= char <= "~" for char in password)
+    printable = all(32 <= byte < 127 for byte in password.encode("utf-8", "replace"))
     return not password or (8 <= len(password) <= 63 and printable)
 
 
 def valid_registration_id(text: str) -> bool:
     """1 to 128 of A-Z a-z 0-9 - . _ : and the last a letter, a digit or a dash (DPS, concepts)."""
-    return 1 <= len(text) <= 128 and text[-1] not in "._:" and _made_of(text, "-._:")
+    return 1 <= len(text) <= 128 and text[-1] not in "._:" and _made_of(text, b"-._:")
 
 
-def _made_of(text: str, others: str) -> bool:
+def _made_of(text: str, others: bytes) -> bool:
     """True if the text consists of ASCII letters, digits and the other characters."""
-    for char in text:
-        if not ("a" <= char.lower() <= "z" or "0" <= char <= "9" or char in others):
-            return False
-    return True
+    return not text.encode("utf-8", "replace").strip(TOKEN[1:63] + others)

@@ -34,6 +34,12 @@ class Cycle:
     link    microdps.driver.link.Link
     state   path of the file that keeps the session's state, or None while an identity is on trial
     choice  the identity in use, as microdps.rollover.look() describes it
+    outbox  None, or (which readings it keeps, "always" or "on-failure"; its most KiB; which
+            messages it keeps where there is no room, "newest" or "oldest")
+    backlog may messages wait in the outbox?
+    data    a reading that is being sent, and what it is known by (microdps.outbox.naming); or None
+    lost    messages for which the outbox had no room
+    untold  those of them that no message has told yet
     sent    messages that were accepted
     faults  cycles in a row that ended with an exception which is no Error
     why     the code of the last Error, until a message is accepted
@@ -44,7 +50,9 @@ class Cycle:
     ended = ""
     why = None
     quiet = False  # has it been said that there was nothing to send?
-    sent = faults = no_memory = 0
+    sent = faults = no_memory = lost = untold = 0
+    data = outbox = None
+    backlog = False
     saved_ms = -_SAVE_MS
 
     def __init__(self, board, settings: dict, choice: dict, session, link):
@@ -66,14 +74,14 @@ class Cycle:
         end = board.now() + self.interval_ms
         self.tidy()
         try:
-            self.read_and_send()
+            self.read_and_send(end)
             self.faults = self.no_memory = 0
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # an app may raise anything; SystemExit is no Exception
             end = max(end, self.trouble(error))
         self.tidy()
-        if self.sent and self.sent == self.messages:
+        if self.sent >= self.messages > 0:
             print("done: %d messages sent" % self.sent)
             return 0
         while not self.ended:
@@ -87,21 +95,41 @@ class Cycle:
                 self.save_errors()
         return None
 
-    def read_and_send(self):
+    def read_and_send(self, end: int):
         import app
 
         data = app.read()
-        if data is not None:
-            self.board.show("working")
+        if data is None:
+            if not self.quiet:
+                self.quiet = True
+                print("app.py: read() returned None: nothing to send")
+        else:
             self.send(data)
-            self.board.show("done")
-        elif not self.quiet:
-            self.quiet = True
-            print("app.py: read() returned None: nothing to send")
+        if self.backlog:
+            from microdps.program.waiting import deliver
 
-    # long function: it is always loaded, and a part in a function of its own would cost memory
+            deliver(self, end)
+
     def send(self, data):
-        """Send one message, the Wi-Fi joined again if it was lost."""
+        """Send one message. If there is an outbox, what is not sent is kept there."""
+        system = None
+        if self.outbox:
+            from microdps.program.waiting import begin
+
+            system = begin(self, data)
+            del begin
+            self.tidy()
+            if not system:
+                return
+        self.board.show("working")
+        self.ready()
+        self.run(self.session.send(data, self.properties(), system))
+        self.data = None
+        self.accepted(1)
+        self.board.show("done")
+
+    def ready(self):
+        """Join the Wi-Fi if that is to be done, and register if there is no assignment."""
         session = self.session
         board = self.board
         if self.wifi and not (board.online and board.online() and board.now() < board.clock_ms):
@@ -121,6 +149,9 @@ class Cycle:
             del provision
             print("assigned to %s as %s" % assignment[:2])
             self.tidy()
+
+    def properties(self):
+        """The properties of a message: None, or that the certificate expires soon."""
         properties = None
         if self.choice["expiry"] - time.time() < _WARN_S:
             from microdps.certificate import warning
@@ -128,18 +159,22 @@ class Cycle:
             properties = warning(self.choice["expiry"])
             del warning
             self.tidy()
-        self.run(session.send(data, properties))
-        self.sent += 1
+        return properties
+
+    def accepted(self, count: int):
+        """The hub has accepted so many messages."""
+        first = not self.sent
+        self.sent += count
         self.why = None
         self.tidy()
         if self.choice["trial"]:
             from microdps.rollover import accepted
 
-            accepted(session, self.choice, STATE)
+            accepted(self.session, self.choice, STATE)
             del accepted
             self.tidy()
             self.state = STATE
-        if self.sent == 1:
+        if first:
             from microdps.program.trial import proven
 
             proven()

@@ -25,7 +25,12 @@ def stopped(board) -> dict:
 
         last["wait_ms"] = left_ms(cycle.session, cycle.link.now())
         last["why"] = cycle.why
+        last["lost"] = cycle.lost
         cycle.save_errors(True)
+        if cycle.data is not None:
+            from microdps.program.waiting import keep
+
+            keep(cycle, *cycle.data)
     return last
 
 

@@ -83,7 +83,8 @@ def _text(error) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    return "".join([char if char >= " " else "?" for char in text[:most]])
+    data = text[:most].encode("utf-8", "replace")  # by its bytes, as printable() does
+    return bytes([byte if byte >= 32 else 63 for byte in data]).decode()
 
 
 def add(entries: list, made: dict):

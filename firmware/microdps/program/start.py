@@ -1,12 +1,13 @@
 """From config.json and the identity to the cycle. Loaded for the start, and let go then."""
 
+import os
 import random
 
 from micropython import const
 
 from microdps.errors import Error
 from microdps.memory import heap_size
-from microdps.program.board import PRESENT, STATE
+from microdps.program.board import OUTBOX, PRESENT, STATE
 from microdps.program.cycle import Cycle, let_go
 
 # For each request, and for each registration with all its polls.
@@ -51,6 +52,8 @@ def start(board) -> Cycle:
         why = "config.json names none" if PRESENT else "this machine has no network module"
         print("Wi-Fi: skipped,", why)
         settings["wifi"] = None
+    if not PRESENT and settings["outbox"] == "on-failure":
+        settings["outbox"] = "never"  # the first error ends the program
     if PRESENT:
         configure(board, settings["led"], settings["watchdog_s"])
         if settings["wifi"]:
@@ -68,7 +71,20 @@ def start(board) -> Cycle:
         restore(STATE, session)
         del restore
         let_go()
-    return Cycle(board, settings, choice, session, link)
+    cycle = Cycle(board, settings, choice, session, link)
+    if settings["outbox"] != "never":
+        use_outbox(cycle, settings)
+    return cycle
+
+
+def use_outbox(cycle, settings: dict):
+    """Let a cycle keep readings. Those that were kept before are delivered."""
+    cycle.outbox = settings["outbox"], settings["outbox_kb"], settings["outbox_keep"]
+    try:
+        os.stat(OUTBOX)
+        cycle.backlog = True
+    except OSError:
+        pass  # nothing was ever kept
 
 
 def set_time_server(host: str):

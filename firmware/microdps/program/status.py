@@ -16,7 +16,7 @@ def show():
     print("program: microdps", microdps.__version__)
     machine = getattr(sys.implementation, "_machine", sys.platform)
     print("firmware: %s on %s" % (sys.version.split("; ")[-1], machine))
-    for section in (memory, assignment, certificate, errors):
+    for section in (memory, assignment, outbox, certificate, errors):
         try:
             section()
         except Error as error:  # the other sections are shown
@@ -94,6 +94,48 @@ def next_try(kept: dict):
     if "up_ms" in last:
         minutes = last["up_ms"] // 60_000
         print("up: %d days, %d:%02d hours" % (minutes // 1440, minutes // 60 % 24, minutes % 60))
+
+
+def outbox():
+    """How many messages wait, since when, and for how many there was no room."""
+    import os
+
+    from microdps.program import last
+    from microdps.program.board import OUTBOX
+
+    try:
+        os.stat(OUTBOX)
+    except OSError:  # nothing was ever kept
+        return
+    count, since = waiting(OUTBOX)
+    text = "outbox: empty"
+    if count:
+        text = "outbox: %d messages wait, the oldest since %s" % (count, since)
+    if last.get("lost"):
+        text += "; there was no room for %d" % last["lost"]
+    print(text)
+
+
+def waiting(path: str):
+    """How many messages an outbox holds, and the time of the oldest. Raises Error."""
+    import json
+
+    from microdps.outbox.files import Outbox
+    from microdps.program.config import load
+    from microdps.rollover import place
+    from microdps.session import Session
+
+    settings = load(place() + "config.json", print)
+    names = settings["host"], settings["id_scope"], settings["registration_id"]
+    box = Outbox(path, Session(names, 0, buf=bytearray(1)), lambda: 0)
+    count, since = 0, "a time that is not known"
+    for number in range(box.first, box.last + 1):
+        for file, length, _, _, _ in box.messages(number):
+            if length and not count:
+                properties = json.loads(file.read(length))["properties"]
+                since = properties.get("iothub-creationtimeutc", since)
+            count += length > 0
+    return count, since
 
 
 def _when(moment: float):

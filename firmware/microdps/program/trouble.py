@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from microdps.errors import Error
+from microdps.errors import Error, ServiceError
 from microdps.program.board import PRESENT, STATE
 
 # Exceptions in a row, and failures for want of memory in a row, after which a board is reset.
@@ -48,12 +48,32 @@ def report(cycle, error) -> int:
     else:
         cycle.faults += 1
     cycle.tidy()
+    save(cycle, error)
     if isinstance(error, MemoryError) or error.args[:1] == ("memory",):
         cycle.no_memory += 1
     if PRESENT:
         _reset_if_due(cycle)
     shift = max(cycle.faults, _MEMORY_WAITS[min(cycle.no_memory, 2)])
     return board.now() + (_WAIT_MS << min(shift, 10) if shift else 0)
+
+
+def save(cycle, error):
+    """Keep the reading that was being sent in the outbox, unless it is at fault itself."""
+    kept, cycle.data = cycle.data, None
+    if kept is None or isinstance(error, (ValueError, TypeError)):
+        return
+    if isinstance(error, ServiceError) and error.args[1] == cycle.session.hub:
+        from microdps.backoff import FINAL, hub_step
+
+        if hub_step(error) == FINAL:
+            return
+        del FINAL, hub_step
+        cycle.tidy()
+    from microdps.program.waiting import keep
+
+    keep(cycle, *kept)
+    del keep
+    cycle.tidy()
 
 
 def note(cycle, error) -> dict:

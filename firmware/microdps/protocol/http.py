@@ -117,7 +117,7 @@ class Connection:
         return False
 
     def write(self, method, host: str, path: str, fields: bytes, body):
-        """Put a request into the buffer → (its bytes there, the pieces of the body that follow)."""
+        """Put a request into the buffer → (its bytes there, the pieces of a body that follow)."""
         size = -1 if body is None else len(body)
         target = (method, host, path, fields, size)
         if target != self.target:

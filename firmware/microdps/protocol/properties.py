@@ -25,8 +25,8 @@ def encode(properties, **system) -> bytes:
     """The header lines of a message's properties.
 
     properties  dict of str: str, the application's own, or None
-    system      message_id (at most 128 characters), correlation_id, content_type, content_encoding,
-                creation_time (ISO 8601, UTC: "2026-11-28T12:00:00Z")
+    system      message_id (at most 128 characters), correlation_id, content_type,
+                content_encoding, creation_time (ISO 8601 in UTC, "2026-11-28T12:00:00Z")
 
     Raises ValueError if a name is not a token, or a value is no visible ASCII text; TypeError if
     one of them is no str.

@@ -11,7 +11,8 @@ def quote(text: str) -> str:
     data = text.encode()
     if not data.strip(TOKEN[:66]):
         return text
-    return "".join([chr(b) if b in TOKEN[:66] else "%%%02X" % b for b in data])
+    parts = [bytes((byte,)) if byte in TOKEN[:66] else b"%%%02X" % byte for byte in data]
+    return b"".join(parts).decode()
 
 
 def split_host(host: str):

@@ -18,11 +18,11 @@ import struct
 from micropython import const
 
 from microdps.errors import Error
-from microdps.protocol.item import clock, item
+from microdps.outbox.item import encode
+from microdps.outbox.naming import named, run
 
-# Magic number, length, seconds, run, CRC-32 of the 12 bytes before it and of the item. If run is 0
-# the seconds are those since 2000; else the clock was not set, and they are those since the start
-# of this run.
+# Magic number, length, seconds, run, CRC-32 of the 12 bytes before it and of the item. A run that
+# is not 0: the clock was not set, and the message was queued so many seconds after its start.
 _HEAD = const("<HIIHI")
 _CRC_AT = const(12)
 _SIZE = const(16)
@@ -41,30 +41,29 @@ class Outbox:
     """The messages that wait in a folder.
 
     path     of the folder; it is made for the first message
-    owner    of the messages, as microdps.state.owner() gives it
+    session  microdps.session.Session, whose messages they are
     now      a function: milliseconds since the start
     most     bytes that the files may have together
     keep     "newest": where there is no room the oldest go; "oldest": the new one is refused
-    log      a function that takes a line of text, or None
-    id       with a number behind it the ID of a message that has none of its own
     first, last  numbers of the files; none is there if last < first
     full     is the next message to begin a file?
     at       place in the first file where the next message lies
-    dropped  messages for which there was no room; the next one that is kept says how many
+    lost     messages for which there was no room
+    dropped  those of them that no message has told yet; the next one that is kept does
     damaged  places where what lay there could not be read
     """
 
-    dropped = damaged = count = at = 0
+    dropped = lost = damaged = at = 0
 
-    def __init__(self, path, owner: str, now, most: int = 65_536, keep: str = "newest", log=None):
+    def __init__(self, path: str, session, now, most: int = 65_536, keep: str = "newest"):
         self.path = path
-        self.line = b"microdps outbox 1 %08x\n" % (binascii.crc32(owner.encode()) & 0xFFFFFFFF)
+        self.session = session
+        owner = binascii.crc32(repr(session.owner).encode()) & 0xFFFFFFFF
+        self.line = b"microdps outbox 1 %08x\n" % owner
         self.now = now
         self.most = most
         self.keep = keep
-        self.log = log
-        self.id = binascii.hexlify(os.urandom(8)).decode()
-        self.run = struct.unpack("<H", os.urandom(2))[0] | 1
+        self.run = int(run(session)[:4], 16) | 1
         try:
             numbers = [int(name) for name in os.listdir(path) if name.isdigit()]
         except OSError:
@@ -83,45 +82,39 @@ class Outbox:
         except OSError:
             return 0
 
-    def message_id(self) -> str:
-        """An ID that no other message has."""
-        self.count += 1
-        return "%s-%d" % (self.id, self.count)
-
     def queue(self, body, properties=None, system=None):
         """Keep a message. Returns when it lies on flash.
 
         body                bytes-like
-        properties, system  as microdps.protocol.properties has them; message_id is added if it is
-                            not there
+        properties, system  as microdps.protocol.properties has them; the message_id and, if the
+                            clock is set, the creation_time are added if they are not there
 
         Raises OutboxError if there is no room, or flash cannot be written.
         """
-        system = dict(system or {})
-        if "message_id" not in system:
-            system["message_id"] = self.message_id()
+        system = named(self.session, system)
         while True:
             if self.dropped:
                 properties = dict(properties or {})
                 properties["outbox-dropped"] = str(self.dropped)
-            data = item(body, properties, system)
+            data = encode(body, properties, system)
             need = len(data) + _SIZE + len(self.line)
             free = self.most - sum(map(self.size, range(self.first, self.last + 1)))
             if need <= free:
                 break
             if need > self.most or self.keep == "oldest":
                 self.dropped += 1
+                self.lost += 1
                 raise OutboxError("outbox-full", self.path)
-            self.dropped += self.waiting(self.first, self.at)
+            count = self.waiting(self.first, self.at)
+            self.dropped += count
+            self.lost += count
             self.remove()
-        self.append(data)
+        self.append(data, 0 if "creation_time" in system else self.run)
         self.dropped = 0
 
-    def append(self, data: bytes):
+    def append(self, data: bytes, run: int):
         """Write an item behind the others. Raises OutboxError."""
-        seconds = clock()
-        run = 0 if seconds else self.run
-        head = struct.pack(_HEAD, _MAGIC, len(data), seconds or self.now() // 1000, run, 0)
+        head = struct.pack(_HEAD, _MAGIC, len(data), self.now() // 1000, run, 0)
         crc = binascii.crc32(data, binascii.crc32(head[:_CRC_AT])) & 0xFFFFFFFF
         size = self.size(self.last)
         last = self.last
@@ -174,8 +167,7 @@ class Outbox:
             return False
 
     def tell(self, name: str, why: object):
-        if self.log:
-            self.log("outbox: %s: %s" % (name, why))
+        self.session.log("outbox: %s: %s", name, why)
 
     def messages(self, number: int, at: int = 0):
         """The messages of a file, from a place in it on → (file, length, seconds, run, end) of
@@ -195,7 +187,11 @@ class Outbox:
                     length = seconds = run = 0
                     if len(head) == _SIZE:
                         magic, length, seconds, run, crc = struct.unpack(_HEAD, head)
-                        if magic != _MAGIC or at + length > size or _crc(file, head, length) != crc:
+                        if (
+                            magic != _MAGIC
+                            or at + length > size
+                            or _crc(file, head, length) != crc
+                        ):
                             length = 0
                     end = at + length if length else _find(file, at - _SIZE + 1)
                     file.seek(at)
@@ -217,6 +213,8 @@ def _crc(file, head: bytes, length: int) -> int:
     crc = binascii.crc32(head[:_CRC_AT])
     while length:
         piece = file.read(min(length, _PIECE))
+        if not piece:
+            break
         crc = binascii.crc32(piece, crc)
         length -= len(piece)
     return crc & 0xFFFFFFFF

@@ -31,7 +31,7 @@ class Delivery:
         """
         outbox = self.outbox
         while outbox.first <= outbox.last:
-            from microdps.batch import Batch
+            from microdps.outbox.batch import Batch
 
             most = _PUBLISHES if self.session.by_mqtt else self.most
             batch = self.batch = Batch(outbox, most)
@@ -57,7 +57,7 @@ class Delivery:
         """The flow that delivers the batch, as messages go now."""
         session = self.session
         if self.batch.start != (self.outbox.first, self.outbox.at):  # a part is delivered
-            from microdps.batch import Batch
+            from microdps.outbox.batch import Batch
 
             self.batch = Batch(self.outbox, self.batch.count)
         if session.by_mqtt:
@@ -65,10 +65,10 @@ class Delivery:
                 from microdps.protocol.mqtt import Mqtt
 
                 session.mqtt = Mqtt(session)
-            from microdps.protocol.window import publish
+            from microdps.outbox.window import publish
 
             return publish(session, self.outbox, self.batch)
-        from microdps.batch import FIELDS
+        from microdps.outbox.batch import FIELDS
 
         return session.connection().request(
             "POST", session.hub, session.path, FIELDS, self.batch, session.timeout_ms

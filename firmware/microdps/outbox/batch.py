@@ -5,7 +5,8 @@ Source: Azure REST reference, IoT Hub, "Send Device Event".
 
 from micropython import const
 
-from microdps.protocol.item import clock, ending
+from microdps.outbox.item import ending
+from microdps.outbox.naming import clock
 
 FIELDS = b"Content-Type: application/vnd.microsoft.iothub.json\r\n"
 

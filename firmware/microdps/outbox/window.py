@@ -9,7 +9,7 @@ import json
 from micropython import const
 
 from microdps.errors import LinkError, ProtocolError
-from microdps.protocol.item import ending
+from microdps.outbox.item import ending
 from microdps.protocol.mqtt import address, topic
 from microdps.protocol.properties import SYSTEM, bag
 
@@ -27,7 +27,7 @@ def publish(session, outbox, batch):
     """Flow: publish the messages of a batch. Each leaves the outbox when the hub has acknowledged
     it and all before it; it may do so in any order.
 
-    batch  microdps.batch.Batch: its last message is the last one here
+    batch  microdps.outbox.batch.Batch: its last message is the last one here
 
     Raises LinkError, whose written tells whether the hub can have taken a message that waits
     still; ProtocolError, ServiceError.
@@ -55,17 +55,23 @@ def publish(session, outbox, batch):
                 raise LinkError("closed", hub)
             packets.have += n
             for packet_id in packets.acknowledged(hub):
-                for one_of in flying:
-                    if one_of[0] == packet_id:
-                        one_of[3] = True
-            while flying and flying[0][3]:
-                mqtt.acknowledged, number, end, _ = flying.pop(0)
-                outbox.delivered(number, end)
+                settle(outbox, flying, packet_id)
     except (LinkError, ProtocolError) as error:
         yield "close", None
         error.written = bool(flying)
         raise
+    mqtt.acknowledged = mqtt.id
     mqtt.hub = hub
+
+
+def settle(outbox, flying: list, packet_id: int):
+    """A message is acknowledged: it leaves the outbox if none before it is on its way."""
+    for message in flying:
+        if message[0] == packet_id:
+            message[3] = True
+    while flying and flying[0][3]:
+        _, number, end, _ = flying.pop(0)
+        outbox.delivered(number, end)
 
 
 def connected(session, mqtt):
@@ -84,7 +90,7 @@ def connected(session, mqtt):
 def one(session, mqtt, item: dict):
     """Flow: write a message, given as a batch has it."""
     if item.get("base64Encoded", True):
-        body = binascii.a2b_base64(item["body"])
+        body = binascii.a2b_base64(item["body"].encode())
     else:
         body = item["body"].encode()
     ours = {header: name for name, (header, _) in SYSTEM.items()}

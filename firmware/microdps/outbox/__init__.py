@@ -1,0 +1,1 @@
+"""Messages that wait on flash until the hub has accepted them."""
