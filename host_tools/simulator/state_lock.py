@@ -37,17 +37,15 @@ def lock_state(folder: Path) -> IO[str]:
             f"another simulator has its state in {folder} ({holder}): stop it, or give another"
             " folder with --state"
         ) from error
-    file.truncate(0)
-    file.write(f"process {os.getpid()}\n")
-    file.flush()
+    tell_holder(file)
     return file
 
 
-def tell_holder(file: IO[str], text: str) -> None:
-    """Add to the lock file what its holder serves."""
+def tell_holder(file: IO[str], text: str = "") -> None:
+    """Write into the lock file who holds it. text: what the holder serves."""
     file.seek(0)
     file.truncate(0)
-    file.write(f"process {os.getpid()}, {text}\n")
+    file.write(f"process {os.getpid()}{text and f', {text}'}\n")
     file.flush()
 
 
