@@ -57,9 +57,10 @@ def write_files(
                 _write(temporary, content, secret or is_secret(target.name, content))
             for temporary, target in targets.items():
                 temporary.replace(target)
-        finally:
+        except BaseException:
             for temporary in targets:
                 temporary.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise ToolError(f"cannot write to {folder}: {error.strerror}") from error
 

@@ -2,14 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .. import ToolError, boards
 from ..boards import Board
 from ..device.program import compile_program
-
-if TYPE_CHECKING:
-    pass
 
 RECORD = Path("flashed.jsonl")
 
