@@ -10,10 +10,8 @@ from ..simulator.page.admin_rules import EXPIRY_S, ID_LIMIT, METHOD_S
 from . import DEFAULT_PAGE
 
 
-def add_hub_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "hub",
-        help="the other side of a simulated hub: messages, twins, methods, a live view",
+def add_hub_parser(add) -> None:
+    verb = add(
         description="The other side of a simulated hub, for a simulator that runs on this machine."
         " For a real hub, use 'az iot': AMQP, WebSockets and the hub's service API are not"
         " simulated.",
