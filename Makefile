@@ -105,7 +105,8 @@ SIMULATOR := $(if $(MICRODPS_DPS_CONNECTION_STRING),,$(if $(wildcard .simulator/
     --connection-string-file .simulator/connection-string.key.txt --ca .simulator/root.cert.pem))
 
 # A variable that is misspelt would be ignored.
-VARIABLES := BOARD ENROLLMENT FIRMWARE FOLDER FUZZ_REQUESTS FUZZ_SEED GROUP HUB LOCK NAME PORT PYTHON
+VARIABLES := BOARD ENROLLMENT FIRMWARE FOLDER FUZZ_REQUESTS FUZZ_SEED GROUP HUB LOCK NAME PORT PYTHON \
+    SESSIONS YEAR_SEED
 $(foreach name,$(filter-out $(VARIABLES) MAKE% -%,$(foreach v,$(.VARIABLES),$(if \
     $(filter command,$(firstword $(origin $(v)))),$(v)))),$(error there is no variable $(name): \
     use one of $(VARIABLES)))

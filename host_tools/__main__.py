@@ -2,6 +2,7 @@
 # PYTHON_ARGCOMPLETE_OK
 
 import argparse
+import functools
 import importlib
 import os
 import re
@@ -15,70 +16,27 @@ from . import ToolError
 from .colours import coloured
 from .words import nearest
 
-# In the order in which --help lists the verbs: verb → its room, the function that adds its parser,
-# and its line of the list. A room is imported only if one of its verbs is called.
+# In the order in which --help lists the verbs: verb → its room, and its line of the list. The
+# function add_VERB_parser in the room's verbs.py adds the parser. A room is imported only if one
+# of its verbs is called.
 VERBS = {
-    "certs": ("certs", "add_certs_parser", "make, show, convert and renew certificates"),
-    "enroll": ("enroll", "add_enroll_parser", "enroll devices with DPS"),
-    "config": ("device", "add_config_parser", "write and check a device's configuration"),
-    "check": (
-        "device",
-        "add_check_parser",
-        "find what would fail on the board, before it is flashed",
-    ),
-    "simulate": ("simulator", "add_simulate_parser", "run a simulated DPS and IoT hub"),
-    "hub": (
-        "hub",
-        "add_hub_parser",
-        "the other side of a simulated hub: messages, twins, methods, a live view",
-    ),
-    "run": ("device", "add_run_parser", "run the device's program on this computer"),
-    "demo": (
-        "demo",
-        "add_demo_parser",
-        "the main job on this computer: simulator, device, 10 messages",
-    ),
-    "image": (
-        "board",
-        "add_image_parser",
-        "make flash images: the program, a device's identity, or all in one file",
-    ),
-    "flash": (
-        "board",
-        "add_flash_parser",
-        "put MicroPython, the program and an identity onto boards",
-    ),
-    "deploy": (
-        "board",
-        "add_deploy_parser",
-        "put the program on a board: changed files only",
-    ),
-    "live-check": (
-        "device",
-        "add_live_check_parser",
-        "check the way to DPS and the hub with a device's own files",
-    ),
-    "status": (
-        "board",
-        "add_status_parser",
-        "print a board's assignment, certificate and last errors",
-    ),
-    "reset": (
-        "board",
-        "add_reset_parser",
-        "make a board forget its assignment, so that it registers again",
-    ),
-    "monitor": ("board", "add_monitor_parser", "show what a board prints"),
-    "virtual-board": (
-        "virtual_board",
-        "add_virtual_board_parser",
-        "a serial port with a real MicroPython behind it",
-    ),
-    "explain": (
-        "device",
-        "add_explain_parser",
-        "explain an error code, and say what to check",
-    ),
+    "certs": ("certs", "make, show, convert and renew certificates"),
+    "enroll": ("enroll", "enroll devices with DPS"),
+    "config": ("device", "write and check a device's configuration"),
+    "check": ("device", "find what would fail on the board, before it is flashed"),
+    "simulate": ("simulator", "run a simulated DPS and IoT hub"),
+    "hub": ("hub", "the other side of a simulated hub: messages, twins, methods, a live view"),
+    "run": ("device", "run the device's program on this computer"),
+    "demo": ("demo", "the main job on this computer: simulator, device, 10 messages"),
+    "image": ("board", "make flash images: the program, a device's identity, or all in one file"),
+    "flash": ("board", "put MicroPython, the program and an identity onto boards"),
+    "deploy": ("board", "put the program on a board: changed files only"),
+    "live-check": ("device", "check the way to DPS and the hub with a device's own files"),
+    "status": ("board", "print a board's assignment, certificate and last errors"),
+    "reset": ("board", "make a board forget its assignment, so that it registers again"),
+    "monitor": ("board", "show what a board prints"),
+    "virtual-board": ("virtual_board", "a serial port with a real MicroPython behind it"),
+    "explain": ("device", "explain an error code, and say what to check"),
 }
 
 # What argparse says about a wrong word, and the words that it would take.
@@ -127,12 +85,13 @@ def parser(only: str = "") -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"microdps {__version__}")
     verbs = top.add_subparsers(title="verbs", metavar="VERB")
-    for verb, (room, function, text) in VERBS.items():
+    for verb, (room, text) in VERBS.items():
+        add = functools.partial(verbs.add_parser, verb, help=text)
         if only in ("", verb):
             module = importlib.import_module(f".{room}.verbs", __package__)
-            getattr(module, function)(verbs)
+            getattr(module, f"add_{verb.replace('-', '_')}_parser")(add)
         else:
-            verbs.add_parser(verb, help=text)
+            add()
     return top
 
 

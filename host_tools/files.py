@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from . import ToolError
 
@@ -57,9 +57,10 @@ def write_files(
                 _write(temporary, content, secret or is_secret(target.name, content))
             for temporary, target in targets.items():
                 temporary.replace(target)
-        finally:
+        except BaseException:
             for temporary in targets:
                 temporary.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise ToolError(f"cannot write to {folder}: {error.strerror}") from error
 
@@ -112,9 +113,8 @@ def write_folder(folder: Path, files: dict[str, bytes], force: bool = False) -> 
         raise
 
 
-@contextlib.contextmanager
-def locked(file: IO[bytes], wait: bool = True) -> Iterator[None]:
-    """Hold the lock of an open file. It ends with the process, however that ends.
+def lock(file: IO[Any], wait: bool = True) -> None:
+    """Lock an open file until it is closed, or until the process ends, however that ends.
 
     wait  until nobody else holds it; otherwise raise BlockingIOError
     """
@@ -122,6 +122,12 @@ def locked(file: IO[bytes], wait: bool = True) -> Iterator[None]:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     else:
         _lock_on_windows(file, wait)
+
+
+@contextlib.contextmanager
+def locked(file: IO[Any], wait: bool = True) -> Iterator[None]:
+    """Hold the lock of an open file, which may stay open afterwards. wait: as for lock()."""
+    lock(file, wait)
     try:
         yield
     finally:
@@ -132,7 +138,7 @@ def locked(file: IO[bytes], wait: bool = True) -> Iterator[None]:
             msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
 
 
-def _lock_on_windows(file: IO[bytes], wait: bool) -> None:
+def _lock_on_windows(file: IO[Any], wait: bool) -> None:
     mode = msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK  # type: ignore[attr-defined]
     while True:
         file.seek(WINDOWS_LOCK_AT)

@@ -3,6 +3,9 @@
 import re
 import shutil
 import socket
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +23,8 @@ def world():
             pytest.skip("this machine lets nobody listen on port 443")
         except OSError:
             pass  # another program has it; the simulator gets another address
-    yield from run.worlds()
+    with run.simulators() as started:
+        yield started
 
 
 @pytest.mark.parametrize("client", NEEDED)
@@ -30,6 +34,31 @@ def test_client_takes_all_its_steps(world, client):
     steps = run.CLIENTS[client](world)
     assert len(steps) > 1
     assert set(steps.values()) == {"ok"}, steps
+
+
+@pytest.mark.parametrize(
+    ("script", "steps"),
+    [
+        ("print('ok send')", {"send": "ok"}),
+        ("print('ok send'); exit(3)", {"send": "ok", "end": "exit code 3: ok send"}),
+        ("import sys; sys.exit('no file')", {"start": "exit code 1: no file"}),
+        ("", {"start": "exit code 0: "}),
+    ],
+)
+def test_exit_code_of_a_client_counts(script, steps):
+    simulator = SimpleNamespace(root="", page="")
+    command = [sys.executable, "-c", script]
+    assert run.steps_of(run.World(simulator, simulator, "", Path()), command) == steps
+
+
+def test_exit_code_of_a_command_counts():
+    command = [sys.executable, "-c", "print('sent'); exit(4)"]
+    assert run.by_shell({"send": (command, "sent")}) == {"send": "exit code 4: sent"}
+
+
+def test_client_that_is_not_there(capsys):
+    assert run.main(["curl", "wget"]) == 1
+    assert "no client 'wget': use curl, openssl, " in capsys.readouterr().err
 
 
 def test_step_that_fails_is_counted_and_shown():

@@ -17,7 +17,7 @@ HOST_TOOLS = CHECKOUT / "host_tools"
 HOST_LAYERS = {
     "files": "",
     "boards": "",
-    "hub": "",
+    "hub": "simulator",
     "interpreter": "",
     "text_files": "",
     "colours": "",

@@ -43,6 +43,15 @@ def test_misspelt_variable_of_make_is_refused(given):
     assert f"there is no variable {given.partition('=')[0]}" in done.stderr
 
 
+def test_every_variable_that_a_target_names_is_taken():
+    texts = re.findall(r"^[a-z-]+:.*## (.*)", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+    names = set(re.findall(r"([A-Z_]+)=", " ".join(texts)))
+    assert names >= {"PORT", "HUB", "SESSIONS"}
+    given = [f"{name}=1" for name in sorted(names)]
+    done = subprocess.run(["make", "help", *given], cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_make_enroll_reaches_the_simulator(tmp_path):
     """As long as no connection string of Azure's is set."""
     shutil.copy(CHECKOUT / "Makefile", tmp_path)

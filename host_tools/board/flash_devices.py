@@ -1,5 +1,6 @@
 """The devices to flash: their identities, which of them are next, and the copies of their keys."""
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from microdps.errors import Error
-from microdps.identity import Identity
+from microdps.identity import split
 from microdps.program import config as device_config
+from microdps.rollover import NAMESPACES
 
 from .. import ToolError
 from ..boards import Board
@@ -38,24 +40,30 @@ class Device:
     @classmethod
     def load(cls, folder: Path, board: Board) -> "Device":
         """Read a folder that 'microdps config' made. Raises ToolError."""
-        nvs = image.nvs_image(image.device_blobs(folder), board.nvs_size)
+        blobs = image.device_blobs(folder)
+        nvs = image.nvs_image(blobs, board.nvs_size)
+        first = blobs[NAMESPACES[image.SLOT]]
         try:
-            leaf = next(Identity.from_files(str(slot_folder(folder, image.SLOT))).certs("cert"))
-            thumbprint = x509.load_der_x509_certificate(leaf).fingerprint(hashes.SHA1()).hex()  # noqa: S303
+            leaf = x509.load_der_x509_certificate(next(split(io.BytesIO(first["cert"]), "")))
         except (Error, ValueError) as error:
             raise ToolError(f"{folder}: {error}") from error
-        return cls(folder, registration_id(folder), thumbprint, nvs)
+        thumbprint = leaf.fingerprint(hashes.SHA1()).hex()  # noqa: S303
+        return cls(folder, json.loads(first["config"])["registration_id"], thumbprint, nvs)
 
 
 def registration_id(folder: Path) -> str:
-    """Of a device's folder. Raises ConfigError."""
-    return device_config.load(str(folder / "config.json"))["registration_id"]
+    """Of a device's folder. The rest of its config.json is not checked. Raises ConfigError."""
+    path = folder / "config.json"
+    try:
+        return str(json.loads(path.read_bytes())["registration_id"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return device_config.load(str(path))["registration_id"]  # it says what is wrong
 
 
 def all_devices(folder: Path) -> dict[str, Path]:
     """The devices' folders of a folder, in their order: registration ID → folder.
 
-    Raises ToolError if there are none.
+    Raises ToolError if there are none, or two for one device.
     """
     folders = sorted(path.parent for path in folder.glob("*/config.json"))
     if not folders:
@@ -64,15 +72,15 @@ def all_devices(folder: Path) -> dict[str, Path]:
             f"{folder} has no devices' folders: make them with 'microdps config --devices {which}"
             " --out devices'"
         )
-    return {_name(path): path for path in folders}
-
-
-def _name(folder: Path) -> str:
-    """The registration ID in config.json, which is not checked yet. Raises ConfigError."""
-    try:
-        return str(json.loads((folder / "config.json").read_bytes())["registration_id"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return registration_id(folder)  # it says what is wrong
+    devices: dict[str, Path] = {}
+    firsts: dict[str, Path] = {}  # by the ID in lower case: DPS ignores the case of letters
+    for path in folders:
+        name = registration_id(path)
+        devices[name] = path
+        first = firsts.setdefault(name.lower(), path)
+        if first != path:
+            raise ToolError(f"{first} and {path} are both for {name}: remove one of them")
+    return devices
 
 
 def devices_without_board(folder: Path, record: Record) -> dict[str, Path]:

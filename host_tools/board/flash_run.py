@@ -10,7 +10,7 @@ from ..boards import Board
 from .boot_loader import BootLoader
 from .firmware_download import download
 from .flash import Attempt, Job
-from .flash_devices import Device, devices_without_board
+from .flash_devices import Device, devices_without_board, registration_id
 from .flash_many import flash_all, plan
 from .flash_record import Record
 
@@ -21,7 +21,7 @@ def flash_ports(args: Any, ports: list[str], board: Board, record: Record) -> in
     Raises ToolError.
     """
     if args.device:
-        devices = {Device.load(args.device, board).registration_id: args.device}
+        devices = {registration_id(args.device): args.device}
     else:
         devices = devices_without_board(args.devices, record)
         if not devices:

@@ -5,6 +5,7 @@ The same input always gives the same bytes.
 """
 
 import io
+import json
 from pathlib import Path
 
 from microdps.errors import Error, IdentityError
@@ -107,16 +108,27 @@ def device_blobs(folder: Path) -> dict[str, dict[str, bytes]]:
 
     Raises ToolError if a board could not use it.
     """
-    path = folder / "config.json"
     try:
-        device_config.load(str(path))
-        blobs = {NAMESPACES[SLOT]: {"config": path.read_bytes()}}
+        blobs = {NAMESPACES[SLOT]: {"config": _read_config(folder / "config.json")}}
         for slot in used_slots(folder):
             parts = _read_identity(slot_folder(folder, slot))
             blobs.setdefault(NAMESPACES[slot], {}).update(parts)
     except Error as error:
         raise ToolError(f"{error} See 'microdps check {folder}'.") from error
     return blobs
+
+
+def _read_config(path: Path) -> bytes:
+    """The content of a config.json, checked. It is read once. Raises ConfigError."""
+    try:
+        content = path.read_bytes()
+        given = json.loads(content)
+    except OSError as error:
+        raise device_config.ConfigError("missing", str(path)) from error
+    except ValueError as error:
+        raise device_config.ConfigError("json", str(path)) from error
+    device_config.check(given, str(path))
+    return content
 
 
 def _read_identity(folder: Path) -> dict[str, bytes]:

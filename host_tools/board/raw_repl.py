@@ -4,7 +4,6 @@ import ast
 import base64
 import contextlib
 import io
-import os
 import re
 import struct
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from mpremote.transport_serial import SerialTransport  # type: ignore[import-unt
 from .. import ToolError
 from ..device.program import USE
 from .deploy_plan import BoardState
+from .ports import port_advice
 
 ON_BOARD = (Path(__file__).parent / "on_board" / "deploy_functions.py").read_text()
 
@@ -40,12 +40,10 @@ class RawRepl:
         try:
             self._transport = SerialTransport(port, timeout=TIMEOUT_S)
         except TransportError as error:
+            usual = "check its name, and end the other program that uses it"
             if "://" in port:
-                advice = "start the board, and name its port"
-            elif os.name == "posix" and not os.path.exists(port):
-                advice = "there is no such port; plug the board in, and name its port"
-            else:
-                advice = "end the other program that uses it, and check that you may open it"
+                usual = "start the board, and name its port"
+            advice = port_advice(port) or usual
             raise ToolError(f"cannot open {port}: {advice}") from error
 
     @contextlib.contextmanager

@@ -2,14 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .. import ToolError, boards
 from ..boards import Board
 from ..device.program import compile_program
-
-if TYPE_CHECKING:
-    pass
 
 RECORD = Path("flashed.jsonl")
 
@@ -27,10 +23,8 @@ def _add_release(verb) -> None:
     )
 
 
-def add_image_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "image",
-        help="make flash images: the program, a device's identity, or all in one file",
+def add_image_parser(add) -> None:
+    verb = add(
         description="Make flash images. One littlefs image with the program is the same for all"
         " boards. One small NVS image for each device has its identity and its config.json. The"
         " same input always gives the same bytes.",
@@ -148,10 +142,8 @@ def _image_merge(args: argparse.Namespace) -> None:
     _write(args.out, image.merge(parts), args.force, secret=bool(args.folder))
 
 
-def add_flash_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "flash",
-        help="put MicroPython, the program and an identity onto boards",
+def add_flash_parser(add) -> None:
+    verb = add(
         description="Put MicroPython, the program and an identity onto boards, several ports at"
         " once. What a board already has is not written again. A record has a line for each board,"
         " so a run that failed can be started again. Without a port it lists the boards it sees.",
@@ -221,10 +213,8 @@ def _flash(args: argparse.Namespace) -> int:
         record.close()
 
 
-def add_deploy_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "deploy",
-        help="put the program on a board: changed files only",
+def add_deploy_parser(add) -> None:
+    verb = add(
         description="Put the program on a board with MicroPython, changed files only, and restart"
         " it. The old program stays until the new one has sent its first message. app.py,"
         " config.json and the identity stay as they are, unless you ask for them.",
@@ -250,22 +240,18 @@ def _deploy(args: argparse.Namespace) -> None:
     print(deploy(args.port, files, {}, args.app))
 
 
-def add_status_parser(verbs) -> None:
-    text = "print a board's assignment, certificate and last errors"
-    _add_call(verbs, "status", "show", text)
+def add_status_parser(add) -> None:
+    _add_call(add, "status", "show", "Print a board's assignment, certificate and last errors.")
 
 
-def add_reset_parser(verbs) -> None:
-    text = "make a board forget its assignment, so that it registers again"
-    _add_call(verbs, "reset", "reset", text)
+def add_reset_parser(add) -> None:
+    text = "Make a board forget its assignment, so that it registers again."
+    _add_call(add, "reset", "reset", text)
 
 
-def _add_call(verbs, name: str, function: str, text: str) -> None:
-    verb = verbs.add_parser(
-        name,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}. The board's program is interrupted for it, and"
-        " the board restarted.",
+def _add_call(add, name: str, function: str, text: str) -> None:
+    verb = add(
+        description=f"{text} The board's program is interrupted for it, and the board restarted.",
         epilog=f"example: microdps {name} /dev/ttyUSB0",
     )
     verb.add_argument("target", help="serial port, or a device's folder")
@@ -281,10 +267,8 @@ def _status(args: argparse.Namespace) -> None:
     print(call_on_board(args.target, args.on_board, not args.no_restart), end="")
 
 
-def add_monitor_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "monitor",
-        help="show what a board prints",
+def add_monitor_parser(add) -> None:
+    verb = add(
         description="Show what a board prints, until Ctrl-C. It sends nothing to the board: for"
         " its REPL, use 'mpremote connect PORT'.",
         epilog="example: microdps monitor /dev/ttyUSB0",

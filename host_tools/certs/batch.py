@@ -7,7 +7,6 @@ yet. A device's folder appears whole, or not at all.
 import contextlib
 import csv
 import io
-import os
 import re
 import sys
 import time
@@ -20,18 +19,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import ToolError
-from ..files import write_folder
+from ..files import lock, write_folder
 from ..text_files import decode, unquoted
 from .ca import intermediate_ca
 from .certificate_folder import FILES, device_files, issuer_chain
 from .defaults import COLUMN
 from .making import issue
 from .registration_id import check_folder_name
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 SEPARATORS = (",", ";", "\t")
 
@@ -177,19 +171,12 @@ def make_batch(
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Raises ToolError if another run signs into the folder. The lock ends with the process."""
-    if fcntl is None:
+    with open(folder / "intermediate.cert.pem", "rb") as file:
+        try:
+            lock(file, wait=False)
+        except BlockingIOError as error:
+            raise ToolError(f"another run signs into {folder}: wait until it ends") from error
         yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise ToolError(f"another run signs into {folder}: wait until it ends") from error
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _with_progress(names: list[str]) -> Iterable[str]:

@@ -26,10 +26,11 @@ def device_files(
     issuers     the rest of its chain
     passphrase  encrypts key.pem; key.der is never encrypted, since MicroPython reads no such key
     """
+    leaf = pem(device.cert)
     return {
         "key.pem": key_pem(device.key, passphrase),
-        "cert.pem": pem(device.cert),
-        "full-chain.pem": pem(device.cert, *issuers),
+        "cert.pem": leaf,
+        "full-chain.pem": leaf + pem(*issuers),
         "key.der": key_der(device.key),
         "cert.der": der(device.cert, *issuers),
     }

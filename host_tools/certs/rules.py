@@ -95,12 +95,13 @@ def chain_problems(chain: list[x509.Certificate]) -> Iterator[str]:
 
 def date_problem(cert: x509.Certificate, now: datetime.datetime | None = None) -> str:
     now = now or datetime.datetime.now(datetime.UTC)
+    start, end = cert.not_valid_before_utc, cert.not_valid_after_utc
+    if start <= now <= end:  # the usual case must be fast
+        return ""
     name = cert.subject.rfc4514_string()
-    if cert.not_valid_before_utc > now:
-        return f"{name} becomes valid on {cert.not_valid_before_utc:%F %R} UTC"
-    if cert.not_valid_after_utc < now:
-        return f"{name} expired on {cert.not_valid_after_utc:%F}: renew it"
-    return ""
+    if now < start:
+        return f"{name} becomes valid on {start:%F %R} UTC"
+    return f"{name} expired on {end:%F}: renew it"
 
 
 def device_id_problem(device_id: str) -> str:

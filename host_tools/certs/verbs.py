@@ -7,10 +7,8 @@ from .. import ToolError
 from .defaults import CA_DAYS, COLUMN, DEVICE_DAYS, KEY_NAMES, MIN_DAYS, PASSPHRASE_VARIABLE
 
 
-def add_certs_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "certs",
-        help="make, show, convert and renew certificates",
+def add_certs_parser(add) -> None:
+    verb = add(
         description=__doc__,
         epilog="example: microdps certs chain device-01 --out certs",
     )

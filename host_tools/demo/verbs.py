@@ -10,10 +10,8 @@ from microdps.program.config import CHOICES
 from .. import ToolError
 
 
-def add_demo_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "demo",
-        help="the main job on this computer: simulator, device, 10 messages",
+def add_demo_parser(add) -> None:
+    verb = add(
         description="Do the main job, from certificates to accepted messages, on this computer"
         " alone.",
         epilog="example: microdps demo --enrollment individual --keep demo-files",

@@ -67,17 +67,26 @@ def check(
     except ValueError:
         text = f"{folder}: a certificate is damaged: make or convert it again"
         return [*findings, Finding(True, text)]
-    findings += _leaf(chain[0], settings.get("registration_id"))
-    findings += _key(chain[0], board)
+    findings += of_chain(chain, settings.get("registration_id"), board)
     if board:
         findings += _memory(folder, board)
-    findings += _dates(chain)
-    findings += [Finding(True, text) for text in rules.chain_problems(chain)]
     if enrolled:
         findings += _enrolled(chain, enrolled)
-    findings += _roots(roots, settings.get("host"))
+    findings += of_roots(roots, settings.get("host"))
     findings += _tls(identity, chain, roots)
     return findings
+
+
+def of_chain(
+    chain: list[x509.Certificate],
+    registration_id: str | None,
+    board: boards.Board | None = None,
+) -> Iterator[Finding]:
+    """What DPS or a board would refuse in a device's chain, and what may cost time later."""
+    yield from _leaf(chain[0], registration_id)
+    yield from _key(chain[0], board)
+    yield from _dates(chain)
+    yield from (Finding(True, text) for text in rules.chain_problems(chain))
 
 
 def _settings(settings: dict, board: boards.Board | None) -> Iterator[Finding]:
@@ -179,7 +188,8 @@ def _enrolled(chain: list[x509.Certificate], enrolled: Path) -> Iterator[Finding
     )
 
 
-def _roots(roots: list[x509.Certificate], host: str | None) -> Iterator[Finding]:
+def of_roots(roots: list[x509.Certificate], host: str | None) -> Iterator[Finding]:
+    """Which servers a board could not verify with these roots. host: of DPS."""
     thumbprints = {root.fingerprint(hashes.SHA256()).hex() for root in roots}
     if host and host.lower().endswith(AZURE_HOST) and not thumbprints >= set(AZURE_ROOTS):
         yield Finding(

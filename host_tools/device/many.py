@@ -1,5 +1,7 @@
 """Configure many devices at once: a device's folder for each certificate folder."""
 
+import contextlib
+import functools
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,17 +14,18 @@ from microdps.identity import Identity, split
 from microdps.program import config as device_config
 
 from .. import ToolError
-from ..certs import rules
 from ..certs.reading import common_name, public_key
 from ..certs.registration_id import check_registration_id
 from ..certs.slots import SLOTS
 from ..certs.tls_reasons import refusal_reasons
 from ..files import write_folder
 from . import mbedtls
+from .check import of_chain, of_roots
 from .config import SOURCES, encode_config, read_config, source_lines
 from .roots import load_roots
 
-PARTS = ("key", "cert", "roots")
+# The devices share their issuers and roots. So each certificate is parsed once.
+_parsed = functools.lru_cache(16)(x509.load_der_x509_certificate)
 
 
 @dataclass
@@ -81,7 +84,7 @@ class _Device:
         key = folder / "key.der"
         self.key = key.read_bytes() if key.exists() else None
         try:
-            leaf = x509.load_der_x509_certificate(next(split(io.BytesIO(chain), "")))
+            leaf = _parsed(next(split(io.BytesIO(chain), "")))
         except (Error, ValueError) as error:
             raise ToolError(f"{folder / 'cert.der'} is damaged: make it again") from error
         self.name = check_registration_id(common_name(leaf))
@@ -102,42 +105,36 @@ class _Device:
                 raise ToolError(f"{self.target} has no roots: give --roots azure, or a file")
             roots = path.read_bytes()
         settings = {**read_config(self.target), **self._settings, "registration_id": self.name}
-        device_config.check(settings, str(self.target / "config.json"))
-        for problem in self._problems(settings["registration_id"], roots, shapes):
+        checked = device_config.check(settings, str(self.target / "config.json"))
+        parts = {"key": self.key or b"", "cert": self._chain, "roots": roots}
+        for problem in _problems(parts, checked, shapes):
             raise ToolError(f"{self.folder}: {problem}")
-        content = {"key": self.key or b"", "cert": self._chain, "roots": roots}
-        files = {f"{place}/{part}.der": content[part] for part in PARTS}
+        files = {f"{place}/{part}.der": content for part, content in parts.items()}
         files["config.json"] = encode_config(settings)
         files[SOURCES] = source_lines(self.target, self.folder)
         return files
 
-    def _problems(self, name: str, roots: bytes, shapes: set) -> Iterator[str]:
-        """What a board or DPS would refuse."""
-        parts = {"key": self.key or b"", "cert": self._chain, "roots": roots}
-        try:
-            identity = Identity(lambda part: io.BytesIO(parts[part]), "%s")
-            ders = list(identity.certs("cert"))
-            chain = [x509.load_der_x509_certificate(cert) for cert in ders]
-        except Error as error:
-            yield str(error)
-            return
-        except ValueError:
-            yield "a certificate in cert.der is damaged"
-            return
-        problems = [rules.usage_problem(chain[0]), rules.date_problem(chain[0])]
-        yield from filter(None, [*problems, *rules.chain_problems(chain)])
-        yield from refusal_reasons(chain[0])
-        # The board's TLS is tried with one device of each kind: issuers, roots, type of key.
-        shape = (*ders[1:], roots, type(public_key(chain[0])), chain[0].signature_algorithm_oid)
-        if shape not in shapes:
-            shapes.add(shape)
-            yield from _tls(parts["key"], ders, list(identity.certs("roots")))
 
-
-def _tls(key: bytes, chain: list[bytes], roots: list[bytes]) -> Iterator[str]:
+def _problems(parts: dict[str, bytes], settings: dict, shapes: set) -> Iterator[str]:
+    """What a board or DPS would refuse."""
     try:
-        refused = mbedtls.refusals(key, chain, roots)
-    except ToolError:
-        return  # 'microdps check' says that this was not tried
-    certs = [[x509.load_der_x509_certificate(one) for one in part] for part in (chain, roots)]
-    yield from mbedtls.texts(refused, *certs)
+        identity = Identity(lambda part: io.BytesIO(parts[part]), "%s")
+        ders = {part: list(identity.certs(part)) for part in ("cert", "roots")}
+        chain, roots = ([_parsed(one) for one in part] for part in ders.values())
+    except Error as error:
+        yield str(error)
+        return
+    except ValueError:
+        yield "a certificate in cert.der or roots.der is damaged"
+        return
+    yield from (one.text for one in of_chain(chain, settings["registration_id"]) if one.fatal)
+    yield from refusal_reasons(chain[0])
+    # The board's TLS is tried with one device of each kind: issuers, roots, type of key.
+    key_kind = type(public_key(chain[0])), chain[0].signature_algorithm_oid
+    shape = (*ders["cert"][1:], parts["roots"], settings["host"], *key_kind)
+    if shape not in shapes:
+        shapes.add(shape)
+        yield from (one.text for one in of_roots(roots, settings["host"]))
+        with contextlib.suppress(ToolError):  # 'microdps check' says that this was not tried
+            refused = mbedtls.refusals(parts["key"], ders["cert"], ders["roots"])
+            yield from mbedtls.texts(refused, chain, roots)

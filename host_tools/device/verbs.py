@@ -28,10 +28,8 @@ CONFIG_OPTIONS = (
 )
 
 
-def add_config_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "config",
-        help="write and check a device's configuration",
+def add_config_parser(add) -> None:
+    verb = add(
         description="Write and check config.json and an identity in a device's folder. Options"
         " that you leave out keep their current values.",
         epilog="example: microdps config --out device --identity certs/device-01 --roots azure"
@@ -163,10 +161,8 @@ def _add_slot(verb) -> None:
     )
 
 
-def add_check_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "check",
-        help="find what would fail on the board, before it is flashed",
+def add_check_parser(add) -> None:
+    verb = add(
         description="Find what would fail on the board later, and why, before anything is"
         " flashed. Prints a line for each finding. The exit code is 1 if a board would fail.",
         epilog="example: microdps check device --enrolled certs/intermediate.cert.pem",
@@ -191,10 +187,8 @@ def _check(args: argparse.Namespace) -> int:
     return 0
 
 
-def add_run_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "run",
-        help="run the device's program on this computer",
+def add_run_parser(add) -> None:
+    verb = add(
         description="Run the device's program on this computer, on the real MicroPython.",
         epilog="example: microdps run device",
     )
@@ -231,10 +225,8 @@ def _run(args: argparse.Namespace) -> int:
     return run(args.folder, which, args.app, args.keep_going, _note)
 
 
-def add_live_check_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "live-check",
-        help="check the way to DPS and the hub with a device's own files",
+def add_live_check_parser(add) -> None:
+    verb = add(
         description="Check the way to a real DPS and hub, with a device's own files, and say how a"
         " board will send. Nothing is changed except for the registration, which is announced.",
         epilog="example: microdps live-check device",
@@ -265,10 +257,8 @@ def _live_check(args: argparse.Namespace) -> None:
         print(f"{args.report}: what was seen, without a secret or an ID")
 
 
-def add_explain_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "explain",
-        help="explain an error code, and say what to check",
+def add_explain_parser(add) -> None:
+    verb = add(
         description="Explain an error code, and say what to check.",
         epilog="example: microdps explain 401002",
     )

@@ -24,10 +24,8 @@ SIMULATOR = (
 )
 
 
-def add_enroll_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "enroll",
-        help="enroll devices with DPS",
+def add_enroll_parser(add) -> None:
+    verb = add(
         description=__doc__,
         epilog="example: microdps enroll group group-01 --cert certs/intermediate.cert.pem",
     )

@@ -28,6 +28,7 @@ def monitor(
     device_id: str | None = None,
     properties: bool = False,
     count: int = 0,
+    last: int | None = None,
 ) -> None:
     """Show messages from now on, until Ctrl-C.
 
@@ -35,8 +36,11 @@ def monitor(
     device_id   only this device's; None: all
     properties  show the properties as well
     count       how many messages; 0: without an end
+    last        number of the last message before; None: the last one now
     """
-    last, shown = client.last_number(), 0
+    shown = 0
+    if last is None:
+        last = client.last_number()
     while True:
         found = client.messages(last, PAGE)
         for message in found:

@@ -6,16 +6,12 @@ import json
 from pathlib import Path
 
 from .. import ToolError
+from ..simulator.page.admin_rules import EXPIRY_S, ID_LIMIT, METHOD_S
 from . import DEFAULT_PAGE
 
-# The longest message ID and correlation ID ("Create and read IoT Hub messages").
-ID_LIMIT = 128
 
-
-def add_hub_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "hub",
-        help="the other side of a simulated hub: messages, twins, methods, a live view",
+def add_hub_parser(add) -> None:
+    verb = add(
         description="The other side of a simulated hub, for a simulator that runs on this machine."
         " For a real hub, use 'az iot': AMQP, WebSockets and the hub's service API are not"
         " simulated.",
@@ -68,7 +64,11 @@ def _add_send(actions) -> None:
     ):
         action.add_argument(f"--{name}", type=_id, help=text)
     action.add_argument(
-        "--expiry-s", type=float, default=3600, metavar="S", help="how long it waits (%(default)s)"
+        "--expiry-s",
+        type=float,
+        default=EXPIRY_S,
+        metavar="S",
+        help="how long it waits (%(default)s)",
     )
     _add_page(action)
     action.set_defaults(function=_send)
@@ -117,7 +117,7 @@ def _add_method(actions) -> None:
     action.add_argument(
         "--timeout-s",
         type=float,
-        default=30,
+        default=METHOD_S,
         metavar="S",
         help="how long to wait for its answer (%(default)s)",
     )
@@ -176,13 +176,13 @@ def _monitor(args: argparse.Namespace) -> None:
     from .monitor import monitor
 
     client = _client(args)
-    client.last_number()
+    last = client.last_number()
     print("Showing messages, use Ctrl-C to stop", flush=True)
 
     def show(text: str) -> None:
         print(text, flush=True)
 
-    monitor(client, show, args.device, args.properties, args.count)
+    monitor(client, show, args.device, args.properties, args.count, last)
 
 
 def _twin(args: argparse.Namespace) -> None:

@@ -2,8 +2,8 @@
 
 The chain is walked from the leaf up, and the first enrollment found decides. The leaf's common
 name must be the registration ID. The device must send every issuer up to the enrolled certificate
-and, from there on, up to one that was uploaded and verified. Only an individual enrollment needs
-no verified one, if its device sends no issuer, or is its own issuer.
+and, from there on, up to one that was uploaded and verified. An individual enrollment needs no
+verified certificate if the device sends its leaf alone, or if the leaf signed itself.
 
 Sources: "X.509 certificate attestation", "Use X.509 certificates over HTTPS without an SDK" and
 "Verify X.509 CA certificates with DPS" (Azure documentation).
@@ -69,7 +69,7 @@ def _find_enrollment(
             _check_link(chain[at - 1], cert, store)
         mark = client.thumbprints[at] if at < len(chain) else thumbprint(cert)
         found = found or _enrollment_with(mark, at, registration_id, store)
-        alone = found and found[0] == "individual" and (not chain[1:] or _is_self_issued(cert))
+        alone = found and found[0] == "individual" and (not chain[1:] or _is_self_issued(chain[0]))
         if found and (alone or (at and _is_verified(mark, store))):
             return found
     raise _error(NOT_FOUND, _why_not_found(client, found))

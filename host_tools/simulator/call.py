@@ -8,8 +8,6 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography import x509
-
 from .tls import Client
 
 # The largest body that DPS or IoT Hub accepts.
@@ -65,9 +63,10 @@ class Call:
     request_id: str
     faults: dict
 
-    @property
-    def chain(self) -> list[x509.Certificate]:
-        return self.client.chain
+    def check_method(self, *methods: str) -> None:
+        """Raises ApiError unless the call has one of these methods."""
+        if self.method not in methods:
+            raise ApiError(405, 405000, "Method not allowed")
 
     def json(self) -> dict:
         """The body, which must be a JSON object, and be declared as JSON. Raises ApiError."""

@@ -147,10 +147,17 @@ class Faults:
         """The faults, and how many requests have suffered each."""
         return [{"fault": fault.text, "times": fault.triggered} for fault in self._faults]
 
-    def trigger(self, service: str, path: str = "", connection: bool = False) -> dict[str, Fault]:
+    def trigger(
+        self,
+        service: str,
+        path: str = "",
+        connection: bool = False,
+        without: tuple[str, ...] = (),
+    ) -> dict[str, Fault]:
         """The faults that this request suffers: kind → fault. It counts as one request.
 
         connection  ask about a new connection instead of a request
+        without     kinds that cannot be played here: they are left out, and do not count
         """
         if not self._faults:  # the usual case must be fast
             return {}
@@ -158,7 +165,7 @@ class Faults:
             fault.kind: fault
             for fault in self._of(service)
             if (fault.kind == "certificate") == connection
-            and fault.kind != "skew"
+            and fault.kind not in ("skew", *without)
             and fault.options.get("path", "") in path
             and CALLS.get(fault.kind, "") in path
             and self._is_due(fault)

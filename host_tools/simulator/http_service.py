@@ -187,7 +187,7 @@ class HttpService(Resource):
             segments,
             query,
             client,
-            _new_request_id(),
+            new_request_id(),
             faults,
         )
         commits = self.context.commits
@@ -253,7 +253,7 @@ class HttpService(Resource):
             request.finish()
 
 
-def _new_request_id() -> str:
+def new_request_id() -> str:
     """A random UUID. Each request has one, and Python's own are slower."""
     text = f"{random.getrandbits(128):032x}"  # noqa: S311  not a secret
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"

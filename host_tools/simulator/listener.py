@@ -41,7 +41,8 @@ class Listener:
     @classmethod
     def of(cls, host: str) -> "Listener":
         """A listener for a host name or an address. Raises ToolError."""
-        return cls(host, address_of(host))
+        name = host.lower()
+        return cls(name, address_of(name))
 
     def listen_pair(
         self, port: int, tls: ServerTLS, factory, next_tls: ServerTLS, next_factory

@@ -5,11 +5,7 @@ from pathlib import Path
 from typing import IO
 
 from .. import ToolError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from ..files import lock
 
 NAME = "lock"
 
@@ -28,7 +24,7 @@ def lock_state(folder: Path) -> IO[str]:
             " --state"
         ) from error
     try:
-        _lock(file)
+        lock(file, wait=False)
     except OSError as error:
         file.seek(0)
         holder = file.read(100).strip() or "another process"
@@ -37,26 +33,13 @@ def lock_state(folder: Path) -> IO[str]:
             f"another simulator has its state in {folder} ({holder}): stop it, or give another"
             " folder with --state"
         ) from error
-    file.truncate(0)
-    file.write(f"process {os.getpid()}\n")
-    file.flush()
+    tell_holder(file)
     return file
 
 
-def tell_holder(file: IO[str], text: str) -> None:
-    """Add to the lock file what its holder serves."""
+def tell_holder(file: IO[str], text: str = "") -> None:
+    """Write into the lock file who holds it. text: what the holder serves."""
     file.seek(0)
     file.truncate(0)
-    file.write(f"process {os.getpid()}, {text}\n")
+    file.write(f"process {os.getpid()}{text and f', {text}'}\n")
     file.flush()
-
-
-def _lock(file: IO[str]) -> None:
-    """Raises OSError if another process has the lock."""
-    if fcntl:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return
-    import msvcrt
-
-    file.seek(1 << 20)  # a locked part cannot be read, so it is behind the text
-    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]

@@ -14,10 +14,8 @@ KEEP_COUNT, KEEP_BYTES = Settings.keep_count, Settings.keep_bytes
 UNITS = {"K": 10**3, "M": 10**6, "G": 10**9}
 
 
-def add_simulate_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "simulate",
-        help="run a simulated DPS and IoT hub",
+def add_simulate_parser(add) -> None:
+    verb = add(
         description="Run a simulated DPS and IoT hub on this machine, until Ctrl-C.",
         epilog="example: microdps simulate --state .simulator --hub-certificate renegotiate",
     )

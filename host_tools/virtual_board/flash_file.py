@@ -1,14 +1,13 @@
 """The virtual board's flash: a file with a littlefs, which one board uses at a time."""
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
 from littlefs import LittleFS
 
 from .. import ToolError
-from ..files import write_files
+from ..files import lock, write_files
 
 BLOCK = 4096
 MAGIC = b"littlefs"  # at byte 8 of one of the first two blocks (littlefs, SPEC.md)
@@ -36,7 +35,7 @@ def lock_flash(path: Path) -> Iterator[None]:
     """Keep other virtual boards from using the file. Raises ToolError if one does already."""
     with open(path, "rb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file, wait=False)
         except BlockingIOError as error:
             raise ToolError(
                 f"{path} is in use: end the other virtual board, or name another file"

@@ -12,10 +12,8 @@ HEAP = "192k"
 UNITS = {"k": 1024, "M": 1024 * 1024}
 
 
-def add_virtual_board_parser(verbs) -> None:
-    verb = verbs.add_parser(
-        "virtual-board",
-        help="a serial port with a real MicroPython behind it",
+def add_virtual_board_parser(add) -> None:
+    verb = add(
         description="A board without hardware: a pseudo-terminal or a socket, with a real"
         " MicroPython and its littlefs behind it, until Ctrl-C. mpremote works with it.",
         epilog="example: microdps virtual-board --flash board.flash --link board.port",

@@ -68,7 +68,7 @@ def upload(name, verified, **more):
     else:
         properties = models.CertificateProperties(certificate=TEXT.encode(), is_verified=verified)
         given = {"certificate_description": models.CertificateResponse(properties=properties)}
-    return kept["certificates"].create_or_update(certificate_name=NAME, **WHERE, **given, **more)
+    return kept["certificates"].create_or_update(certificate_name=name, **WHERE, **given, **more)
 
 
 def etag_of(made) -> dict:

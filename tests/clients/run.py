@@ -4,6 +4,7 @@ Without arguments, all of them; else those whose names are given. Writes the tab
 tests/README.md, and ends with 1 if a step has failed.
 """
 
+import contextlib
 import os
 import random
 import re
@@ -71,9 +72,16 @@ def steps_of(world: World, command: list, path: Path | None = None) -> dict[str,
     for line in done.stdout.splitlines():
         if match := re.match(r"(ok|fail) (\w+)(?:: (.*))?", line):
             found[match[2]] = "ok" if match[1] == "ok" else match[3] or "failed"
-    if not found:
-        found["start"] = " ".join((done.stderr or done.stdout).split())[-200:] or "no output"
+    if done.returncode or not found:
+        found["end" if found else "start"] = outcome(done, False)
     return found
+
+
+def outcome(done: subprocess.CompletedProcess, right: object) -> str:
+    """How a command went: "ok", or its exit code and its last words."""
+    if right and done.returncode == 0:
+        return "ok"
+    return f"exit code {done.returncode}: {' '.join((done.stdout + done.stderr).split())[-200:]}"
 
 
 def by_shell(steps: dict[str, tuple[list, str]]) -> dict[str, str]:
@@ -83,9 +91,7 @@ def by_shell(steps: dict[str, tuple[list, str]]) -> dict[str, str]:
         done = subprocess.run(
             list(map(str, command)), capture_output=True, text=True, timeout=TIMEOUT_S
         )
-        text = done.stdout + done.stderr
-        right = re.search(pattern, text)
-        found[name] = "ok" if right else " ".join(text.split())[-200:] or f"exit {done.returncode}"
+        found[name] = outcome(done, re.search(pattern, done.stdout + done.stderr))
     return found
 
 
@@ -126,7 +132,7 @@ def openssl(world: World) -> dict[str, str]:
             timeout=TIMEOUT_S,
         )
         right = "Verification: OK" in done.stderr and "TLSv1.2" in done.stderr
-        found[name] = "ok" if right else " ".join(done.stderr.split())[-200:]
+        found[name] = outcome(done, right)
     return found
 
 
@@ -141,7 +147,7 @@ def mosquitto(world: World) -> dict[str, str]:
     hub += ["-u", "localhost/client-mosquitto/?api-version=2021-04-12"]
     register = ["-t", "$dps/registrations/PUT/iotdps-register/?$rid=1", "-m", "{}"]
     events = ["-t", "devices/client-mosquitto/messages/events/a=b", "-m", "hello"]
-    inbox = ["-t", "devices/client-mosquitto/messages/devicebound/#", "-W", "2"]
+    inbox = ["-t", "devices/client-mosquitto/messages/devicebound/#", "-E"]
     return by_shell(
         {
             "register": (["mosquitto_pub", *base, *dps, *register], "received PUBACK"),
@@ -219,8 +225,9 @@ CLIENTS: dict[str, Callable[[World], dict[str, str]]] = {
 }
 
 
-def worlds() -> Iterator[World]:
-    """Start both simulators; the caller's for loop runs once."""
+@contextlib.contextmanager
+def simulators() -> Iterator[World]:
+    """Start both simulators."""
     source = random.SystemRandom()
     address = ".".join(["127", *(str(source.randrange(1, 255)) for _ in range(3))])
     with tempfile.TemporaryDirectory() as scratch:
@@ -252,15 +259,17 @@ def summary(results: dict[str, dict[str, str]]) -> str:
 
 
 def main(names: list[str]) -> int:
-    wanted = {name: run for name, run in CLIENTS.items() if not names or name in names}
+    if unknown := sorted(set(names) - set(CLIENTS)):
+        print(f"there is no client {unknown[0]!r}: use {', '.join(CLIENTS)}", file=sys.stderr)
+        return 1
     results = {}
-    for world in worlds():
-        for name, run in wanted.items():
+    with simulators() as world:
+        for name in names or CLIENTS:
             tool = {"curl": "curl", "openssl": "openssl", "mosquitto": "mosquitto_pub"}.get(name)
             if tool and not shutil.which(tool):
                 results[name] = {"start": f"{tool} is not installed"}
             else:
-                results[name] = run(world)
+                results[name] = CLIENTS[name](world)
             for step, how in results[name].items():
                 print(f"{name}: {step}: {how}", flush=True)
     if not names:

@@ -21,10 +21,10 @@ HUNG_S = 10
 
 # `microdps virtual-board` without the imports of the other verbs, which take a while.
 VERB = """
-import argparse
+import argparse, functools
 from microdps_tools.virtual_board.verbs import add_virtual_board_parser
 top = argparse.ArgumentParser()
-add_virtual_board_parser(top.add_subparsers())
+add_virtual_board_parser(functools.partial(top.add_subparsers().add_parser, "virtual-board"))
 args = top.parse_args()
 args.function(args)
 """

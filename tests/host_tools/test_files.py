@@ -6,7 +6,7 @@ from microdps_tools import ToolError
 from microdps_tools.certs import encoding
 from microdps_tools.certs.keys import KEY_TYPES
 from microdps_tools.certs.making import issue
-from microdps_tools.files import is_secret, locked, write_files, write_folder
+from microdps_tools.files import is_secret, lock, locked, write_files, write_folder
 
 
 @pytest.mark.parametrize("key_type", ["ec-p256", "ec-p384", "rsa-2048"])
@@ -61,3 +61,8 @@ def test_lock_is_held_by_one(tmp_path):
             pass
         with locked(second, wait=False):
             pass
+        lock(first)
+        with pytest.raises(BlockingIOError):
+            lock(second, wait=False)
+        first.close()
+        lock(second, wait=False)

@@ -19,7 +19,7 @@ from microdps_tools.simulator.store.store import Store
 
 
 def serve(port: int, state: Path) -> None:
-    page = Page(Store(state), [SimpleNamespace(host=hub) for hub in sys.argv[1:]])
+    page = Page(Store(state), [SimpleNamespace(host=hub, connections={}) for hub in sys.argv[1:]])
     page.putChild(b"other", Data(b"other", "text/plain"))
     site = Site(page)
     site.log = lambda request: None

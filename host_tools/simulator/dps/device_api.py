@@ -193,7 +193,7 @@ class Dps(HttpService):
             if substatus in KEEP_DATA:
                 self.store.twins.move((old_hub, old_id), (hub, device_id))
             self.store.devices.delete(old_hub, old_id)
-        if not self.store.twins.exists(hub, device_id):
+        if self.store.twins.get(hub, device_id) is None:
             self.store.twins.put(hub, device_id, first_twin(enrollment.get("initialTwin")))
         record = {
             "kind": kind,
@@ -253,8 +253,7 @@ class Dps(HttpService):
             raise
 
     def _check_call(self, call: Call, method: str, scope: str) -> None:
-        if call.method != method:
-            raise ApiError(405, 405000, "Method not allowed.")
+        call.check_method(method)
         if call.query.get("api-version") not in VERSIONS:
             raise ApiError(400, 400004, "The api-version is not supported.")
         if scope != self.store.id_scope:

@@ -3,6 +3,7 @@
 Source: Azure REST reference, DPS service 2021-10-01: IndividualEnrollment, EnrollmentGroup.
 """
 
+from ...certs.rules import DEVICE_ID
 from ..call import ApiError
 from ..http_service import HttpService
 from ..store.enrollments import ca_key
@@ -69,8 +70,9 @@ def read_record(
     thumbprints = _thumbprints(service, record, KINDS[path][2])
     if record.setdefault("provisioningStatus", "enabled") not in ("enabled", "disabled"):
         raise ApiError(400, 400004, "provisioningStatus is neither enabled nor disabled.")
-    if not isinstance(record.get("deviceId"), str | None):
-        raise ApiError(400, 400004, "deviceId is no text.")
+    device_id = record.get("deviceId")
+    if not isinstance(device_id, str | None) or (device_id and not DEVICE_ID.fullmatch(device_id)):
+        raise ApiError(400, 400004, "deviceId is invalid.")
     _check_twin(record)
     _check_allocation(record, hubs)
     _check_reprovision(record)

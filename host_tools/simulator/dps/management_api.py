@@ -53,7 +53,7 @@ def respond(service: HttpService, call: Call) -> Response:
     if tuple(rest[:3]) != PROVIDER or (not group and rest[3:]):
         raise ApiError(404, 404000, "The resource is not found.")
     if not rest[3:]:
-        _check_method(call, "GET")
+        call.check_method("GET")
         return Response(200, {"value": [_instance(service, call.path[1], group or NAME, NAME)]})
     return _of_instance(service, call, rest[4:])
 
@@ -63,13 +63,13 @@ def _of_instance(service: HttpService, call: Call, rest: list[str]) -> Response:
     _, subscription, _, group, _, _, _, name, *original = call.path
     match rest:
         case []:
-            _check_method(call, "GET")
+            call.check_method("GET")
             return Response(200, _instance(service, subscription, group, name))
         case ["listkeys"]:
-            _check_method(call, "POST")
+            call.check_method("POST")
             return Response(200, {"value": [_key(service)]})
         case ["keys", key_name, "listkeys"]:
-            _check_method(call, "POST")
+            call.check_method("POST")
             if key_name != KEY_NAME:
                 raise ApiError(404, 404000, "The key is not found.")
             return Response(200, _key(service))
@@ -83,11 +83,6 @@ def _authorize(service: HttpService, call: Call) -> None:
     key = service.store.service_key.encode()
     if scheme != "Bearer" or not hmac.compare_digest(token.encode(), key):
         raise ApiError(401, 401000, "The access token is invalid.")
-
-
-def _check_method(call: Call, method: str) -> None:
-    if call.method != method:
-        raise ApiError(405, 405000, "The method is not allowed.")
 
 
 def _instance(service: HttpService, subscription: str, group: str, name: str) -> dict:

@@ -7,11 +7,11 @@ A CONNECT is accepted with any certificate, also with none; the answers to the c
 import json
 import re
 import urllib.parse
-import uuid
 
 from twisted.internet import reactor
 
 from ..call import Call, Response
+from ..http_service import new_request_id
 from ..hub.mqtt_connection import Connect, MqttConnection, MqttServer, Publish, RefusedError
 from ..hub.mqtt_packets import BAD_CLIENT_ID, BAD_USER, ViolationError
 from ..tls import Client
@@ -87,8 +87,10 @@ class RegistrationConnection(MqttConnection):
 
     def _call(self, method: str, path: tuple[str, ...], body: bytes, rid: str) -> None:
         """Make a call as over HTTPS, and send its answer."""
-        faults = self.dps.context.faults.trigger("dps", "/" + "/".join(path))
-        request_id = str(uuid.uuid4())
+        faults = self.dps.context.faults.trigger(
+            "dps", "/" + "/".join(path), without=("split", "redirect")
+        )
+        request_id = new_request_id()
         call = MqttCall(None, method, path, self._query, self._client, request_id, faults)
         call.content = body
         if "drop" in faults:

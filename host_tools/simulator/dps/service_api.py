@@ -46,39 +46,29 @@ def respond(service: HttpService, call: Call, hubs: list[str]) -> Response:
         raise ApiError(429, 429001, "Too many requests.", wait_s)
     match call.path:
         case ["registrations", group, "query"]:
-            _check_method(call, "POST")
+            call.check_method("POST")
             _enrollment(service, "group", group)
             find = service.store.registrations.of_group
             return _page(service, call, "deviceRegistration", find, group)
         case ["registrations", name]:
             return _registration(service, call, name)
         case [path]:
-            _check_method(call, "POST")
+            call.check_method("POST")
             return _bulk(service, call, path, hubs)
         case [path, "query"] if call.method == "POST":
             kind = KINDS[path][0]
             return _page(service, call, ITEM_TYPES[kind], service.store.enrollments.of_kind, kind)
         case [path, name, "attestationmechanism"]:
-            _check_method(call, "POST")
+            call.check_method("POST")
             return Response(200, _enrollment(service, KINDS[path][0], name)["attestation"])
         case [path, name]:
             return _one_enrollment(service, call, path, name, hubs)
-    raise _not_allowed()
-
-
-def _not_allowed() -> ApiError:
-    return ApiError(405, 405000, "Method not allowed.")
-
-
-def _check_method(call: Call, method: str) -> None:
-    if call.method != method:
-        raise _not_allowed()
+    raise ApiError(405, 405000, "Method not allowed")
 
 
 def _registration(service: HttpService, call: Call, name: str) -> Response:
     """Read or delete a registration."""
-    if call.method not in ("GET", "DELETE"):
-        raise _not_allowed()
+    call.check_method("GET", "DELETE")
     registration = service.store.registrations.get(name)
     if registration is None:
         raise ApiError(404, 404201, "Registration not found.")
@@ -93,23 +83,20 @@ def _one_enrollment(
     service: HttpService, call: Call, path: str, name: str, hubs: list[str]
 ) -> Response:
     """Read, write or delete an enrollment."""
+    call.check_method("GET", "PUT", "DELETE")
+    if call.method == "PUT":
+        etag = call.header("if-match")
+        return Response(200, _put(service, path, name, call.json(), etag, hubs))
     kind = KINDS[path][0]
-    match call.method:
-        case "GET":
-            record = _enrollment(service, kind, name)
-            registration = service.store.registrations.get(name) if kind == "individual" else None
-            state = {"registrationState": registration[2]} if registration else {}
-            return Response(200, record | state)
-        case "PUT":
-            etag = call.header("if-match")
-            return Response(200, _put(service, path, name, call.json(), etag, hubs))
-        case "DELETE":
-            # If-Match is optional for a deletion. It is not for an update, which could undo
-            # another one.
-            check_if_match(call, _enrollment(service, kind, name), default="*")
-            service.store.enrollments.delete(kind, name)
-            return Response(204)
-    raise _not_allowed()
+    record = _enrollment(service, kind, name)
+    if call.method == "GET":
+        registration = service.store.registrations.get(name) if kind == "individual" else None
+        state = {"registrationState": registration[2]} if registration else {}
+        return Response(200, record | state)
+    # If-Match is optional for a deletion. It is not for an update, which could undo another one.
+    check_if_match(call, record, default="*")
+    service.store.enrollments.delete(kind, name)
+    return Response(204)
 
 
 def _enrollment(service: HttpService, kind: str, name: str) -> dict:

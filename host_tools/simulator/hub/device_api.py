@@ -38,12 +38,11 @@ ERROR_NAMES = {
 }
 
 # Cloud-to-device messages: the largest body, how many wait for a device, how long one stays
-# locked, how often one is delivered, and how long one waits if nothing else is asked for.
+# locked, and how often one is delivered.
 BODY_LIMIT = 64 * 1024
 QUEUE_LIMIT = 50
 LOCK_S = 60
 MAX_DELIVERIES = 10
-EXPIRY_S = 3600
 
 
 def _not_simulated(path: list[str]) -> str:
@@ -103,8 +102,7 @@ class Hub(HttpService):
         return Response(error.status, body, headers)
 
     def _check_call(self, call: Call, method: str, device_id: str) -> None:
-        if call.method != method:
-            raise ApiError(405, 405000, "Method not allowed")
+        call.check_method(method)
         if call.query.get("api-version") not in VERSIONS:
             raise ApiError(400, 400001, "The api-version is not supported")
         self.authorize(call.client, device_id)
@@ -150,9 +148,8 @@ class Hub(HttpService):
 
     def lock_next(self, device_id: str, until: float, prefix: str = "") -> tuple | None:
         """Lock the next message for a device, as CloudToDevice.lock_next() does."""
-        now, queue = self.now(), self.store.cloud_to_device
-        queue.count(self.host, device_id, now)  # deletes the expired ones
-        return queue.lock_next(self.host, device_id, now, until, prefix)
+        queue = self.store.cloud_to_device
+        return queue.lock_next(self.host, device_id, self.now(), until, prefix)
 
     def _receive(self, device_id: str) -> Response:
         found = self.lock_next(device_id, self.now() + LOCK_S)

@@ -1,8 +1,8 @@
 """The simulated IoT hub over MQTT 3.1.1: telemetry, messages for devices, twins, direct methods.
 
 Sources: "Communicate with an IoT hub using the MQTT protocol" (Azure documentation). A refused
-certificate gets return code 5: azure-iot-sdk-c reports this of the real hub. Inferred: that a
-message for a device that was delivered 10 times without a PUBACK is dead-lettered.
+certificate gets return code 5: azure-iot-sdk-c reports this of the real hub. Inferred: a hub drops
+a message for a device after it was sent 10 times without a PUBACK, as over HTTPS.
 """
 
 import json
@@ -16,7 +16,7 @@ from . import mqtt_topics as topics
 from .device_api import MAX_DELIVERIES, Hub
 from .mqtt_connection import Connect, MqttConnection, MqttServer, Publish, RefusedError
 from .mqtt_packets import BAD_CLIENT_ID, UNAUTHORIZED, ViolationError
-from .twin import device_view, parse_patch, patch_twin
+from .twin import device_view, parse_patch, patch_twin, twin_of
 
 MESSAGE_LIMIT = 256 * 1024
 
@@ -149,7 +149,7 @@ class DeviceConnection(MqttConnection):
     # The twin.
 
     def _get_twin(self, rid: str) -> None:
-        twin = self.hub.store.twins.get(self.hub.host, self.name)
+        twin = twin_of(self.hub.store, self.hub.host, self.name)
         self.record("PUBLISH", 200, "", "$iothub/twin/GET")
         self._answer(f"{topics.TWIN_ANSWERS}200/?$rid={rid}", device_view(twin))
 
@@ -188,20 +188,13 @@ class DeviceConnection(MqttConnection):
         topic = f"{topics.METHOD_CALLS}{method}/?$rid={rid}"
         if topics.qos_of(self.filters, topic) is None:
             return defer.fail(ApiError(404, 404103, "The device has not subscribed to methods"))
-        call = self._calls[rid] = defer.Deferred()
-        late = reactor.callLater(timeout_s, self._method_is_late, rid)  # type: ignore
+
+        def forget(call: defer.Deferred) -> None:
+            del self._calls[rid]
+
+        call = self._calls[rid] = defer.Deferred(forget)
         self.publish(topic, payload)
-
-        def stop(result):
-            if late.active():
-                late.cancel()
-            return result
-
-        return call.addBoth(stop)
-
-    def _method_is_late(self, rid: str) -> None:
-        call = self._calls.pop(rid)
-        call.errback(ApiError(504, 504101, "The device did not answer in time"))
+        return call.addTimeout(timeout_s, reactor, _method_is_late)  # type: ignore[arg-type]
 
     def _method_answer(self, rid: str, status: int, payload: bytes) -> None:
         call = self._calls.pop(rid, None)
@@ -256,6 +249,10 @@ class DeviceConnection(MqttConnection):
         self.hub.context.commits.begin()
         self.hub.store.cloud_to_device.settle(self.hub.host, self.name, lock, 0, None)
         self.deliver()
+
+
+def _method_is_late(result, timeout_s: float):
+    raise ApiError(504, 504101, "The device did not answer in time")
 
 
 def hub_mqtt_server(hub: Hub) -> MqttServer:

@@ -67,13 +67,17 @@ def merge(old: dict, patch: dict) -> dict:
 
 def patch_twin(store: Store, hub: str, device_id: str, part: str, patch: dict) -> int:
     """Change the "desired" or "reported" properties → their new version. Raises ApiError."""
-    twin = store.twins.get(hub, device_id)
+    twin = twin_of(store, hub, device_id)
     new = merge(twin[part], patch)
     if len(json.dumps(new, separators=(",", ":")).encode()) > SIZE_LIMIT:
         raise ApiError(400, 400006, f"The {part} properties have at most {SIZE_LIMIT} bytes.")
     versions = twin["versions"] | {part: twin["versions"][part] + 1}
     store.twins.put(hub, device_id, twin | {part: new, "versions": versions})
     return versions[part]
+
+
+def twin_of(store: Store, hub: str, device_id: str) -> dict:
+    return store.twins.get(hub, device_id) or first_twin(None)
 
 
 def device_view(twin: dict) -> dict:

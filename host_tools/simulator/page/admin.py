@@ -27,11 +27,12 @@ from twisted.web.server import NOT_DONE_YET, Request
 
 from ..call import ApiError
 from ..http_service import Context
-from ..hub.device_api import EXPIRY_S, Hub
-from ..hub.twin import check_patch, patch_twin
+from ..hub.device_api import Hub
+from ..hub.twin import check_patch, patch_twin, twin_of
+from .admin_rules import EXPIRY_S, ID_LIMIT, METHOD_LIMIT_S, METHOD_S
 from .parameters import parse_query
 
-# Of a message for a device: name in a call → header over HTTPS; and its longest value.
+# Of a message for a device: name in a call → header over HTTPS.
 SYSTEM_PROPERTIES = {
     "messageId": "iothub-messageid",
     "correlationId": "iothub-correlationid",
@@ -39,12 +40,9 @@ SYSTEM_PROPERTIES = {
     "contentType": "content-type",
     "contentEncoding": "content-encoding",
 }
-ID_LIMIT = 128
 
-# Direct methods: their names, and how long a caller waits for the answer.
+# Of a direct method.
 METHOD_NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
-METHOD_S = 30
-METHOD_LIMIT_S = 300
 
 # The largest body of a call.
 BODY_LIMIT = 128 * 1024
@@ -169,8 +167,8 @@ class Admin(Resource):
         return {"hub": hub.host, "status": status}
 
     def _twin(self, hub: Hub, device_id: str) -> dict:
-        return {"deviceId": device_id, "hub": hub.host} | self.context.store.twins.get(
-            hub.host, device_id
+        return {"deviceId": device_id, "hub": hub.host} | twin_of(
+            self.context.store, hub.host, device_id
         )
 
     def _change_twin(self, body: dict) -> dict:

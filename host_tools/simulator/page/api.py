@@ -128,7 +128,7 @@ class Api:
             count, last = self._counted[hub, name] = count + more, newest
         found = messages.last((hub, name), last - 1, 1, 4 * EXCERPT) if last else []
         heard, silent = self._silence(hub, name)
-        connections = [getattr(one, "connections", {}) for one in self._hubs if one.host == hub]
+        connections = [one.connections for one in self._hubs if one.host == hub]
         return {
             "id": name,
             "hub": hub,

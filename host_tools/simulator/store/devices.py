@@ -66,20 +66,26 @@ class Devices:
 
         text  part of the device ID or the registration ID; "": all of them
         """
-        query, values = "(id, hub) > (?, ?)", [*after]
-        if text:
-            query += " AND (id LIKE ? ESCAPE '!' OR json_extract(record, '$.registrationId')"
-            query += " LIKE ? ESCAPE '!')"
-            values += [like_pattern(text)] * 2
+        where, values = _with_text(text)
         rows = self._db.execute(
-            f"SELECT hub, id, record FROM devices WHERE {query} ORDER BY id, hub LIMIT ?",  # noqa: S608
-            (*values, limit),
+            f"SELECT hub, id, record FROM devices WHERE (id, hub) > (?, ?) AND {where}"  # noqa: S608
+            " ORDER BY id, hub LIMIT ?",
+            (*after, *values, limit),
         )
         return [(hub, name, json.loads(record)) for hub, name, record in rows]
 
     def names(self, text: str) -> list[tuple[str, str]]:
         """Hub and ID of all devices, or of those whose ID or registration ID has this text."""
-        return [(hub, name) for hub, name, _ in self.search(text, ("", ""), -1)]
+        where, values = _with_text(text)
+        return self._db.execute(f"SELECT hub, id FROM devices WHERE {where}", values).fetchall()  # noqa: S608
+
+
+def _with_text(text: str) -> tuple[str, list[str]]:
+    """The condition of a search, and its values. "": all devices."""
+    if not text:
+        return "true", []
+    where = "(id LIKE ? ESCAPE '!' OR json_extract(record, '$.registrationId') LIKE ? ESCAPE '!')"
+    return where, [like_pattern(text)] * 2
 
 
 class CloudToDevice:
@@ -115,8 +121,9 @@ class CloudToDevice:
         """
         row = self._db.execute(
             "SELECT number, deliveries + 1, record, body FROM devicebound"
-            " WHERE hub = ? AND device_id = ? AND locked_until <= ? ORDER BY number LIMIT 1",
-            (hub.lower(), device_id, now),
+            " WHERE hub = ? AND device_id = ? AND locked_until <= ? AND expiry > ?"
+            " ORDER BY number LIMIT 1",
+            (hub.lower(), device_id, now, now),
         ).fetchone()
         if row is None:
             return None

@@ -63,11 +63,6 @@ class GroupCommit:
         self._requests.append(request)
         self._lines.append(line)
 
-    def note(self, line: str) -> None:
-        """Log a line that belongs to no request."""
-        self._lines.append(printable(line, ERROR_LIMIT))
-        self.begin()
-
     def then(self, done: Callable[[], None], failed: Callable[[Failure], None]) -> None:
         """After the commit, call done; if the commit fails, call failed."""
         self._waiting.append((done, failed))

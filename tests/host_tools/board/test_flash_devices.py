@@ -1,11 +1,15 @@
 """Which devices are next, and where the copies of their keys are."""
 
+import builtins
+import io
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
 from microdps_tools.board import image
-from microdps_tools.board.flash_devices import delete_keys
+from microdps_tools.board.flash_devices import Device, delete_keys
 from microdps_tools.boards import load
 
 
@@ -74,6 +78,31 @@ def test_device_whose_key_is_deleted_keeps_its_folder(command, fleet):
     assert done.out == "devices: 1 devices ready, 1 without a key left as they are\n"
     assert (fleet / "devices" / "one" / "config.json").read_bytes() == before
     assert b'"messages": 3' in (fleet / "devices" / "two" / "config.json").read_bytes()
+
+
+def test_two_folders_of_one_device(command, fleet):
+    """DPS ignores the case of letters."""
+    shutil.copytree(fleet / "devices" / "one", fleet / "devices" / "other")
+    path = fleet / "devices" / "other" / "config.json"
+    path.write_text(path.read_text().replace('"one"', '"ONE"'))
+    given = ("--board", "ESP32_GENERIC")
+    both = f"{Path('devices/one')} and {Path('devices/other')} are both for ONE"
+    assert both in command("flash", "x", *given, "--devices", "devices").refusal
+    assert both in command("image", "devices", "devices", *given).refusal
+    assert not (fleet / "images").exists()
+
+
+def test_each_file_of_a_device_is_read_once(fleet, monkeypatch):
+    read, original, board = [], io.open, load("ESP32_GENERIC")
+
+    def counting(path, *given, **options):
+        read.append(Path(path).name)
+        return original(path, *given, **options)
+
+    monkeypatch.setattr(io, "open", counting)
+    monkeypatch.setattr(builtins, "open", counting)
+    Device.load(fleet / "devices" / "one", board)
+    assert sorted(read) == ["cert.der", "config.json", "key.der", "roots.der"]
 
 
 def test_folder_of_certificates_is_no_folder_of_devices(command, fleet):

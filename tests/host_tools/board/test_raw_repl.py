@@ -11,7 +11,7 @@ from microdps_tools.board.raw_repl import SerialTransport
 
 def test_missing_port(command):
     message = command("deploy", "/dev/no-such-port").refusal
-    assert "there is no such port; plug the board in" in message
+    assert "there is no such port; plug the board in, 'microdps flash' lists" in message
     message = command("deploy", "socket://127.0.0.1:1").refusal
     assert "cannot open socket://127.0.0.1:1: start the board" in message
 

@@ -14,7 +14,7 @@ from microdps_tools import CHECKOUT
 from microdps_tools.certs import batch, ca, certificate_folder, encoding, keys
 from microdps_tools.certs.making import issue
 from microdps_tools.certs.reading import common_name, load_cert_and_key, load_certs, signed_by
-from microdps_tools.files import write_files
+from microdps_tools.files import locked, write_files
 
 FILES = set(certificate_folder.FILES)
 
@@ -198,15 +198,10 @@ def test_killed_run_leaves_complete_folders_and_can_continue(command, out, csv):
 
 
 def test_two_runs_at_once_are_refused(command, out, csv):
-    fcntl = pytest.importorskip("fcntl")
     command("certs", "chain", "device-0", "--out", out)
-    folder = os.open(out, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+    with open(out / "intermediate.cert.pem", "rb") as other, locked(other):
         refusal = command("certs", "batch", csv(ids(2)), "--out", out).refusal
-        assert f"another run signs into {out}" in refusal
-    finally:
-        os.close(folder)
+    assert f"another run signs into {out}" in refusal
     assert command("certs", "batch", csv(ids(2)), "--out", out).code == 0
 
 

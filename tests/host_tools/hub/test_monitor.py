@@ -34,6 +34,17 @@ def test_messages_from_now_on_in_their_order(simulator):
     assert payloads == [{"n": 1}, "\N{REPLACEMENT CHARACTER}\n", "plain"]
 
 
+def test_messages_after_a_number(simulator):
+    """The caller has asked for the number before it says that it shows messages."""
+    device = enrolled_device(simulator, "monitor-03")
+    device.provision()
+    client, shown = AdminClient(simulator.page), []
+    last = client.last_number()
+    device.send(data=b"1")
+    monitor(client, shown.append, device.name, count=1, last=last)
+    assert json.loads(shown[0])["event"]["payload"] == 1
+
+
 def test_properties():
     properties = {
         "iothub-messageid": "m1",

@@ -54,6 +54,14 @@ def test_individual_accepts_its_own_certificate_of_any_issuer(world):
     accepted(world, chain(leaf, world.intermediate), "individual", NAME)
 
 
+def test_root_that_an_individual_sends_must_be_verified_too(world):
+    leaf = issue(NAME, world.root)
+    world.enroll("individual", NAME, leaf)
+    refused(world, chain(leaf, world.root), NOT_FOUND)
+    world.upload(world.root)
+    accepted(world, chain(leaf, world.root), "individual", NAME)
+
+
 def test_no_certificate(group):
     refused(group, [], "Unauthorized")
 

@@ -57,3 +57,4 @@ def test_wrong_value(option, capsys):
 
     with pytest.raises(SystemExit):
         parser().parse_args(["simulate", option])
+    assert "invalid choice" in capsys.readouterr().err

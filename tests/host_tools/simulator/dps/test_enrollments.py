@@ -100,8 +100,8 @@ def test_bad_provisioning_status(rest, kind, name, new_cert, status):
     refused(rest("PUT", f"{kind}/{name}", given), 400, 400004)
 
 
-@pytest.mark.parametrize("device_id", [7, [], {}, True])
-def test_device_id_that_is_not_a_string(rest, name, new_cert, device_id):
+@pytest.mark.parametrize("device_id", [7, [], {}, True, "a b/ä c", "x" * 129, "x" * 200])
+def test_device_id_that_a_hub_does_not_take(rest, name, new_cert, device_id):
     given = record("enrollments", name, new_cert, deviceId=device_id)
     refused(rest("PUT", f"enrollments/{name}", given), 400, 400004)
     assert rest("GET", f"enrollments/{name}").status_code == 404

@@ -107,8 +107,11 @@ def test_polls_are_throttled(client):
 
 
 def test_faults_apply_as_over_https(simulator, client):
-    with simulator.faults("dps:status=503,retry-after=7,times=1", "dps:slow=50,times=1"):
+    with simulator.faults(
+        "dps:status=503,retry-after=7,times=1", "dps:slow=50,times=1", "dps:redirect=https://x/"
+    ) as times:
         assert register(client)[0] == "$dps/registrations/res/503/?$rid=1&retry-after=7"
+        assert times() == [1, 1, 0]  # MQTT has no redirects
     assert register(client)[0].startswith("$dps/registrations/res/202/")
 
 

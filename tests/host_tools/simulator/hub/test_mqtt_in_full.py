@@ -36,12 +36,6 @@ def outbox(name) -> str:
     return f"devices/{name}/messages/events/"
 
 
-def waiting(simulator, name) -> int:
-    """How many messages wait for the device, without one that is left to ask."""
-    call = {"deviceId": name, "body": "count", "expiryS": 0.001}
-    return simulator.admin("POST", "devicebound", call)["waiting"] - 1
-
-
 # Messages for the device.
 
 

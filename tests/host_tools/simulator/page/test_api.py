@@ -233,6 +233,16 @@ def test_rate_counts_messages_in_steps_of_time(few):
     assert newer[:3] == answer["steps"][-3:]
 
 
+def test_time_of_the_last_message_reads_only_newer_messages(many):
+    """It groups them by device: that sorts them, but it never reads all messages again."""
+    store, asked = many.store, []
+    store._db.set_trace_callback(asked.append)
+    store.messages.heard()
+    store._db.set_trace_callback(None)
+    plans = [step[3] for step in store._db.execute(f"EXPLAIN QUERY PLAN {asked[0]}")]
+    assert plans[0] == "SEARCH messages USING INTEGER PRIMARY KEY (rowid>?)"
+
+
 def test_queries_use_indexes(many):
     """No query reads all messages or requests, and none sorts. An index counts the devices."""
     store, asked = many.store, []
@@ -244,6 +254,8 @@ def test_queries_use_indexes(many):
     store.messages.last((HUBS[0], "bench-00000"), 5, 300, BODY_LIMIT)
     store.messages.last(None, 5, 8, BODY_LIMIT)
     store.messages.count_of(HUBS[0], "bench-00000", 7)
+    store.messages.times(HUBS[0], "bench-00000", 8)
+    store.messages.properties([1, 2, 3])
     send(store, "bench-00000", b"1")
     store.messages.count_before(time.time())
     store.requests.last(0, 50, False)
