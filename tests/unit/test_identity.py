@@ -8,7 +8,7 @@ import os
 
 from harness import Random, raised
 from microdps.errors import IdentityError
-from microdps.identity import Identity, element
+from microdps.identity import Identity, element, header
 
 FOLDER = "identity-under-test"
 POINT = bytes(range(64))
@@ -140,6 +140,17 @@ def test_chain_that_tls_cannot_send():
     assert error.args == ("chain-limit", FOLDER + "/cert.der")
 
 
+def test_largest_file():
+    for size, right in ((8192, True), (8193, False)):
+        roots = der(0x30, b"x" * 7000)
+        roots += der(0x30, b"x" * (size - len(roots) - 4))
+        assert len(roots) == size
+        if right:
+            assert len(load(roots=roots)[2]) == 2
+        else:
+            assert raised(lambda roots=roots: load(roots=roots)).args[0] == "file-limit"
+
+
 def of(key=SEC1, cert=LEAF + ISSUER, roots=ROOT):
     """An identity of these bytes."""
     parts = {"key": key, "cert": cert, "roots": roots}
@@ -170,6 +181,12 @@ def test_lengths_of_der():
         b"\xff",
     ):
         assert raised(element, b"\x30" + long + b"x" * 300, 0, "x").args == ("not-der", "x"), long
+
+
+def test_length_of_three_bytes_is_none():
+    assert header(b"\x30\x82\xff\xff", 0, "x") == (4, 0xFFFF + 4)
+    for long in (b"\x83\x01\0\0", b"\x84\x01\0\0\0"):
+        assert raised(header, b"\x30" + long, 0, "x").args == ("not-der", "x"), long
 
 
 def test_random_bytes_end_in_a_result_or_an_error_of_ours():
