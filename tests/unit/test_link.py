@@ -41,7 +41,8 @@ def test_before_a_byte_was_written_it_is_the_handshake_that_failed():
 
 def test_out_of_memory_is_told_as_such():
     """ENOMEM, ENOBUFS, PSA's; and of Mbed TLS the allocation failures of SSL, X.509, PK, MD,
-    cipher, PEM, ECP, DHM, PKCS #7, and of MPI (alone, in an RSA public or private operation) and ASN.1."""
+    cipher, PEM, ECP, DHM, PKCS #7, and of MPI (alone, in an RSA public or private operation) and
+    ASN.1."""
     parts = (0x7F00, 0x2880, 0x3F80, 0x5180, 0x6180, 0x1180, 0x4D80, 0x3400, 0x5780)
     for code in [12, 105, -12, 141, 16, 106] + [-part for part in parts]:
         for written in (False, True):

@@ -3,11 +3,12 @@
 import json
 import os
 
+from test_certificate import cert
+
 from harness import raised
 from microdps import rollover, state
 from microdps.errors import LinkError, OutcomeUnknown, ProtocolError
 from microdps.protocol.service_error import error as service_error
-from test_certificate import cert
 
 FILE = "state-of-a-trial.json"
 OWNER = "0ne1/device-01@dps"
