@@ -63,4 +63,4 @@ def _fits(value, depth: int) -> bool:
             if not _fits(one, depth - 1):
                 return False
         return True
-    return value is None or isinstance(value, bool)  # MicroPython's bool is no int
+    return value is None or value is True or value is False  # MicroPython's bool is no int
