@@ -17,6 +17,7 @@ from device_world import (
 from harness import raised
 from microdps.device import Device
 from microdps.errors import Error, LinkError, ServiceError
+from microdps.session import Session
 from microdps.state import forget
 
 
@@ -104,6 +105,39 @@ def test_refusals_are_remembered_until_a_day_of_accepted_messages():
     raised(send, world, device)
     raised(send, world, device)
     assert world.slept == [60_000]
+
+
+def test_refusals_are_forgotten_after_more_than_a_day_of_accepted_messages():
+    for refusals, renewed in ((3, False), (0, True), (3, True)):
+        world = World([assigned()], [OK])
+        device = session()
+        send(world, device)
+        device.refusals, device.renewed = refusals, renewed
+        send(world, device)
+        device.changed = False
+        begin = world.now
+        for after_ms, forgotten in ((DAY_MS, False), (DAY_MS + 1, True)):
+            world.now = begin + after_ms
+            send(world, device)
+            assert (device.refusals, device.renewed) == (
+                (0, False) if forgotten else (refusals, renewed)
+            )
+            assert device.changed == forgotten
+
+
+def test_device_without_refusals_does_not_look_at_the_clock():
+    world = World([assigned()], [OK])
+    device = session()
+    for _ in range(3):
+        send(world, device)
+    assert device.good_ms is None
+
+
+def test_buffer_of_a_session_is_4096_bytes_or_one_that_is_given():
+    made = Session((DPS, "0ne1", "d"), 1000)
+    assert len(made.buf) == len(made.view) == 4096
+    buf = bytearray(64)
+    assert Session((DPS, "0ne1", "d"), 1000, buf=buf).buf is buf
 
 
 def test_hub_costs_a_device_twelve_registrations_a_day_whatever_it_answers():
