@@ -17,6 +17,7 @@ from device_world import (
 from harness import raised
 from microdps.device import Device
 from microdps.errors import Error, LinkError, ServiceError
+from microdps.provisioning import provision
 from microdps.session import Session
 from microdps.state import forget
 
@@ -123,6 +124,18 @@ def test_refusals_are_forgotten_after_more_than_a_day_of_accepted_messages():
                 (0, False) if forgotten else (refusals, renewed)
             )
             assert device.changed == forgotten
+
+
+def test_what_a_registration_or_a_first_message_changes_is_to_be_kept():
+    world = World([assigned()], [OK])
+    device = session()
+    assert not device.changed
+    assert world.run(provision(device)).hub == HUB
+    assert device.changed and not device.proven
+    for changed in (True, False):  # the first one proves the hub
+        device.changed = False
+        send(world, device)
+        assert device.changed == changed and device.proven
 
 
 def test_device_without_refusals_does_not_look_at_the_clock():
