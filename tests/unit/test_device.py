@@ -236,3 +236,23 @@ def test_device_joins_session_driver_and_state_file():
         assert again.provision().hub == HUB and world.count[DPS] == 2
     finally:
         forget(path)
+
+
+def test_device_writes_its_state_when_there_is_more_to_keep_and_a_file_for_it():
+    from microdps import state
+
+    kept = []
+    before = state.keep
+    state.keep = lambda path, session: kept.append(path)
+    try:
+        for path, written in ((None, []), ("unwritten.json", ["unwritten.json"])):
+            world = World([assigned()], [OK])
+            device = Driven(world, "0ne1", "device-01", DPS, transport="https", state=path)
+            del kept[:]
+            device.send({})
+            assert kept == written
+            device.session.changed = False
+            device.send({})
+            assert kept == written
+    finally:
+        state.keep = before
