@@ -157,6 +157,19 @@ def of(key=SEC1, cert=LEAF + ISSUER, roots=ROOT):
     return Identity(lambda name: io.BytesIO(parts[name]), "%s")
 
 
+def test_each_byte_of_the_public_part_counts():
+    """Of an EC key the last 32 bytes, of an RSA key 64 of the modulus."""
+    modulus = b"\0\x80" + Random(5).bytes(255)
+    rsa = der(0x30, b"\2\1\0" + der(2, modulus) + b"\2\3\1\0\1")
+    for key, public, first, end in ((SEC1, POINT, 32, 64), (rsa, modulus, 5, 69)):
+        of(key, der(0x30, b"leaf" + public))
+        for at in range(first, end):
+            other = bytearray(public)
+            other[at] ^= 1
+            error = raised(of, key, der(0x30, b"leaf" + bytes(other)))
+            assert error.args == ("mismatch", "key"), at
+
+
 def test_every_truncation_is_an_error():
     for at in range(len(SEC1)):
         assert raised(of, SEC1[:at]).args == ("not-der", "key"), at
