@@ -1,7 +1,20 @@
 """The table of microdps.backoff, row by row, and the waits."""
 
+from device_world import (
+    DPS,
+    HUB,
+    NOT_ENROLLED,
+    OK,
+    UNAUTHORIZED,
+    World,
+    answer,
+    assigned,
+    send,
+    session,
+)
+from harness import raised
 from microdps import backoff
-from microdps.errors import LinkError, ProtocolError
+from microdps.errors import LinkError, ProtocolError, ServiceError
 from microdps.protocol import service_error as service
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -79,3 +92,138 @@ def test_refusals_wait_a_minute_doubling_to_a_day():
     assert waits[:5] == [60_000, 120_000, 240_000, 480_000, 960_000]
     assert waits[10] == 1024 * 60_000
     assert waits[11:] == [DAY_MS] * 8
+
+
+class Chance:
+    """The module random, which always says the same, if that is not too much."""
+
+    def __init__(self, said):
+        self.said = said
+
+    def randrange(self, n):
+        return min(self.said, n - 1)
+
+
+MOST = Chance(2**30)
+LEAST = Chance(0)
+
+
+def by(chance, function, *arguments):
+    """Call a function while chance is no chance."""
+    before = backoff.random
+    backoff.random = chance
+    try:
+        return function(*arguments)
+    finally:
+        backoff.random = before
+
+
+def test_longest_and_shortest_wait_after_so_many_failures():
+    error = LinkError("dns", "x")
+    for failures, most in (
+        (1, 1000),
+        (2, 2000),
+        (3, 4000),
+        (9, 256_000),
+        (10, 300_000),
+        (11, 300_000),
+        (99, 300_000),
+    ):
+        assert by(MOST, backoff.delay_ms, failures, error) == most, failures
+        assert by(LEAST, backoff.delay_ms, failures, error) == 0
+    assert by(LEAST, backoff.dps_delay_ms, 1, answered(503)) == 5000
+    assert by(MOST, backoff.dps_delay_ms, 3, answered(503)) == 5000
+    assert by(MOST, backoff.dps_delay_ms, 4, answered(503)) == 8000
+
+
+def test_exchanges_that_fail_are_a_minute_apart_after_the_first_ten():
+    world = World([LinkError("closed", DPS)], [OK])
+    device = session()
+    for _ in range(13):
+        by(LEAST, raised, send, world, device)
+    assert world.slept == [60_000, 60_000]
+    world.now += 10_000_000  # no more than ten are paid for
+    for _ in range(11):
+        by(LEAST, raised, send, world, device)
+    assert world.slept == [60_000, 60_000]
+    by(LEAST, raised, send, world, device)
+    assert world.slept == [60_000, 60_000, 60_000]
+
+
+def test_call_waits_as_long_as_its_patience_and_no_longer():
+    for retry_s, tries in ((60, 2), (61, 1)):
+        world = World([assigned()], [answer(503, b"", b"Retry-After: %d\r\n" % retry_s), OK])
+        device = session()
+        if tries == 2:
+            send(world, device)
+        else:
+            assert raised(send, world, device).retry_s == retry_s
+        assert world.count[HUB] == tries
+
+
+def test_wait_within_a_call_is_told_in_seconds_rounded_up():
+    for ms, told in ((1000, 1), (1001, 2), (1999, 2), (2000, 2)):
+        world = World([assigned()], [answer(503), answer(503), OK])
+        device = session()
+        by(Chance(ms), send, world, device)
+        (_, second) = [line for line in device.lines if line[:5] == "again"]
+        assert second.startswith("again in %d s: hub.example: " % told), second
+        assert world.slept == [1000, ms]
+
+
+def test_message_that_is_at_fault_counts_as_an_exchange_that_failed():
+    world = World([assigned()], [answer(400)])
+    device = session()
+    for _ in range(13):
+        raised(send, world, device)
+    assert world.slept == [60_000, 60_000] and world.count[DPS] == 1
+
+
+def test_wait_is_told_if_it_is_longer_than_a_second():
+    for ms, lines in ((1000, []), (1001, ["1"]), (1999, ["1"]), (90_000, ["90"])):
+        world = World([assigned()], [OK])
+        device = session()
+        backoff.later(device, world.now, ms)
+        send(world, device)
+        assert world.slept == [ms]
+        told = [line for line in device.lines if line[:7] == "waiting"]
+        assert told == ["waiting %s s, after the last error" % n for n in lines]
+        send(world, device)
+        assert world.slept == [ms]
+
+
+def test_wait_that_is_over_or_lies_behind_a_clock_that_went_back_is_none():
+    for past, left in ((0, 500), (499, 1), (500, 0), (501, 0), (-1, 0)):
+        device = session()
+        backoff.later(device, 7000, 500)
+        assert backoff.left_ms(device, 7000 + past) == left, past
+
+
+def test_refusal_of_dps_waits_a_minute_and_a_final_one_a_day():
+    failed = answer(200, b'{"operationId":"o","status":"failed","registrationState":{}}')
+    for refusal, ms, refusals in ((NOT_ENROLLED, 60_000, 1), (failed, DAY_MS, 12)):
+        world = World([refusal, assigned()], [OK])
+        device = session()
+        device.good_ms = 5
+        assert isinstance(raised(send, world, device), ServiceError)
+        assert device.changed and device.good_ms is None
+        assert world.slept == []
+        send(world, device)
+        assert world.slept == [ms] and device.refusals == refusals
+    assert backoff.refused_ms(11) < DAY_MS == backoff.refused_ms(12)
+
+
+def test_registration_that_takes_too_long_is_told_at_once():
+    world = World([answer(202, b'{"operationId":"o","status":"assigning"}')], [OK])
+    error = raised(send, world, session())
+    assert (error.args[0], error.status) == ("deadline", 202)
+    assert world.count[HUB] == 0 and world.now <= 1000 + 30_000
+
+
+def test_assignment_that_is_given_up_is_to_be_kept():
+    world = World([assigned(), LinkError("closed", DPS)], [OK, UNAUTHORIZED])
+    device = session()
+    send(world, device)
+    device.changed = False
+    assert isinstance(raised(send, world, device), LinkError)
+    assert device.assignment is None and device.changed and device.renewed

@@ -28,6 +28,14 @@ def deep(levels):
     return [deep(levels - 1)] if levels else []
 
 
+def levels(n, kind, value):
+    """A value in n levels of a kind; the outermost one is a list."""
+    while n > 1:
+        value = {"k": value} if kind is dict else kind((value,))
+        n -= 1
+    return [value]
+
+
 GOOD = (
     ({"t": 21.5}, b'{"t": 21.5}'),
     ({"n": -1}, b'{"n": -1}'),
@@ -75,6 +83,20 @@ def test_data_that_can_be_sent():
     for data, body in GOOD:
         assert bytes(encode(data)) == body, data
     assert len(encode(deep(31))) == 64
+
+
+def test_nesting_has_32_levels_at_most():
+    """What is on the last level may be any value that JSON holds, and is named if it is not."""
+    for kind in (list, tuple, dict):
+        for value in (5, "x", None, True, 1.5):
+            assert encode(levels(32, kind, value)), kind
+        for inner in ([], (), {}):
+            assert encode(levels(31, kind, inner)), kind
+            error = raised(encode, levels(32, kind, inner))
+            assert isinstance(error, ValueError) and "nested too deep" in str(error), kind
+        error = raised(encode, levels(32, kind, float("nan")))
+        assert isinstance(error, ValueError) and "no number" in str(error)
+        assert isinstance(raised(encode, levels(32, kind, Thing())), TypeError)
 
 
 def test_data_that_cannot_be_sent_is_named():

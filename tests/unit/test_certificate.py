@@ -3,6 +3,7 @@
 import time
 
 from harness import Random, raised
+from microdps import certificate
 from microdps.certificate import _day, days_left, seconds, validity, warning
 from microdps.errors import IdentityError
 from test_identity import der
@@ -86,6 +87,23 @@ def test_warning_says_when():
     assert warning(int(time.time()) + 40)["certificate"] in [
         "expires %d-%02d-%02d" % tuple(time.gmtime(int(time.time()) + 40 - s)[:3]) for s in (0, 1)
     ]
+
+
+def test_certificate_has_expired_in_the_second_that_it_names():
+    class Clock:
+        gmtime = time.gmtime
+
+        @staticmethod
+        def time():
+            return 1_000_000_000
+
+    certificate.time = Clock
+    try:
+        for expiry_s, said in ((999_999_999, "d"), (1_000_000_000, "d"), (1_000_000_001, "s")):
+            (text,) = warning(expiry_s).values()
+            assert text.split(" ")[0] == "expire" + said, expiry_s
+    finally:
+        certificate.time = time
 
 
 def test_seconds_are_those_of_the_clock():

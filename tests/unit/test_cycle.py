@@ -113,7 +113,7 @@ def test_led_shows_how_it_goes():
 
 
 def test_certificate_that_expires_is_a_property():
-    for left_s, told in ((30 * 86_400 + 60, False), (30 * 86_400 - 1, True), (-60, True)):
+    for left_s, told in ((30 * 86_400, False), (30 * 86_400 - 1, True), (-60, True)):
         with Board() as board:
             life = Life(board, App({}))
             life.cycle.choice["expiry"] = board.said + left_s
@@ -129,6 +129,12 @@ def test_newer_certificate_that_becomes_valid_ends_the_cycle():
         assert life.cycle.ended == ""
         life.once()
         assert life.cycle.ended
+    for early_s, ended in ((1, False), (0, True)):
+        with Board() as board:
+            life = Life(board, App({}))
+            life.cycle.choice["begin"] = board.said + early_s
+            life.once()
+            assert bool(life.cycle.ended) == ended
 
 
 def test_refusal_is_told_apart_from_the_apps_faults():
@@ -156,6 +162,101 @@ def test_idle_mqtt_connection_is_looked_after():
         life.app = App(None)
         life.once()
         assert pings == [360_000, 420_000, 480_000, 540_000]
+
+
+def test_wifi_is_looked_after_before_a_message_if_it_was_lost_or_the_clock_is_due():
+    joined = []
+    for online, clock_ms, looked in (
+        (None, 60_001, True),
+        (False, 60_001, True),
+        (True, 59_999, True),
+        (True, 60_000, True),
+        (True, 60_001, False),
+    ):
+        with Board() as board:
+            life = Life(board, App({}))
+            life.once()
+            life.cycle.wifi = {"ssid": "home", "password": ""}
+            life.own.online = None if online is None else lambda online=online: online
+            life.own.clock_ms = clock_ms
+            wifi = __import__("microdps.program.wifi", None, None, ["join"])
+            wifi.join = lambda own, given, choice: joined.append((given["ssid"], choice["slot"]))
+            del joined[:]
+            life.once()
+            assert joined == [("home", "a")] * looked, (online, clock_ms)
+            assert life.cycle.sent == 2
+
+
+def test_errors_are_written_to_flash_each_ten_minutes():
+    with Board() as board:
+        cycle = Life(board, App({})).cycle
+        del cycle.save_errors
+        written = []
+        journal = __import__("microdps.program.journal", None, None, ["save"])
+        journal.save = lambda path, errors: written.append((path, errors))
+        cycle.save_errors()
+        assert written == []
+        for now_ms, at_once, number in (
+            (5, (), 1),
+            (600_004, (), 1),
+            (600_005, (), 2),
+            (600_006, (True,), 3),
+        ):
+            cycle.errors = ["error"]
+            board.now_ms = now_ms
+            cycle.save_errors(*at_once)
+            assert written == [("errors.json", ["error"])] * number, now_ms
+            assert cycle.errors == (["error"] if now_ms == 600_004 else [])
+
+
+def test_program_is_proven_by_its_first_message():
+    with Board() as board:
+        life = Life(board, App({}))
+        proofs = []
+        trial = __import__("microdps.program.trial", None, None, ["proven"])
+        trial.proven = lambda: proofs.append(life.cycle.sent)
+        life.once(3)
+        assert life.cycle.sent == 3 and proofs == [1]
+
+
+def test_modules_are_let_go_when_there_are_more_than_before():
+    with Board() as board:
+        life = Life(board, App({}))
+        module = sys.modules["microdps.program.cycle"]
+        kept = []
+        module.let_go = kept.append
+        cycle = life.cycle
+        cycle.session.tidy = None
+        tidy = type(cycle).tidy
+        tidy(cycle)
+        tidy(cycle)
+        assert kept == [""]
+        cycle.session.https = cycle.session.mqtt = True
+        sys.modules["one-more"] = module
+        try:
+            tidy(cycle)
+            tidy(cycle)
+        finally:
+            del sys.modules["one-more"]
+        assert kept == ["", "protocol.mqtt protocol.http protocol.hub "]
+
+
+def test_what_is_let_go_is_of_the_package_and_not_needed_while_all_goes_well():
+    with Board():
+        cycle = __import__("microdps.program.cycle", None, None, ["let_go"])
+        for name in ("rollover", "protocol.http", "protocol.body", "program.start"):
+            __import__("microdps." + name)
+        cycle.let_go("protocol.http ")
+        for name, there in (
+            ("rollover", False),
+            ("program.start", False),
+            ("protocol.http", True),
+            ("protocol.body", True),
+            ("program.cycle", True),
+        ):
+            assert ("microdps." + name in sys.modules) == there, name
+        assert not hasattr(sys.modules["microdps"], "rollover")
+        assert "json" in sys.modules or sys.implementation.name == "micropython"
 
 
 def printed(life, times):

@@ -17,6 +17,8 @@ from device_world import (
 from harness import raised
 from microdps.device import Device
 from microdps.errors import Error, LinkError, ServiceError
+from microdps.provisioning import provision
+from microdps.session import Session
 from microdps.state import forget
 
 
@@ -106,6 +108,51 @@ def test_refusals_are_remembered_until_a_day_of_accepted_messages():
     assert world.slept == [60_000]
 
 
+def test_refusals_are_forgotten_after_more_than_a_day_of_accepted_messages():
+    for refusals, renewed in ((3, False), (0, True), (3, True)):
+        world = World([assigned()], [OK])
+        device = session()
+        send(world, device)
+        device.refusals, device.renewed = refusals, renewed
+        send(world, device)
+        device.changed = False
+        begin = world.now
+        for after_ms, forgotten in ((DAY_MS, False), (DAY_MS + 1, True)):
+            world.now = begin + after_ms
+            send(world, device)
+            assert (device.refusals, device.renewed) == (
+                (0, False) if forgotten else (refusals, renewed)
+            )
+            assert device.changed == forgotten
+
+
+def test_what_a_registration_or_a_first_message_changes_is_to_be_kept():
+    world = World([assigned()], [OK])
+    device = session()
+    assert not device.changed
+    assert world.run(provision(device)).hub == HUB
+    assert device.changed and not device.proven
+    for changed in (True, False):  # the first one proves the hub
+        device.changed = False
+        send(world, device)
+        assert device.changed == changed and device.proven
+
+
+def test_device_without_refusals_does_not_look_at_the_clock():
+    world = World([assigned()], [OK])
+    device = session()
+    for _ in range(3):
+        send(world, device)
+    assert device.good_ms is None
+
+
+def test_buffer_of_a_session_is_4096_bytes_or_one_that_is_given():
+    made = Session((DPS, "0ne1", "d"), 1000)
+    assert len(made.buf) == len(made.view) == 4096
+    buf = bytearray(64)
+    assert Session((DPS, "0ne1", "d"), 1000, buf=buf).buf is buf
+
+
 def test_hub_costs_a_device_twelve_registrations_a_day_whatever_it_answers():
     """Also if it accepts a message now and then, by each of the ways in which it can refuse."""
     busy, odd = answer(503), b"no HTTP\r\n"
@@ -189,3 +236,23 @@ def test_device_joins_session_driver_and_state_file():
         assert again.provision().hub == HUB and world.count[DPS] == 2
     finally:
         forget(path)
+
+
+def test_device_writes_its_state_when_there_is_more_to_keep_and_a_file_for_it():
+    from microdps import state
+
+    kept = []
+    before = state.keep
+    state.keep = lambda path, session: kept.append(path)
+    try:
+        for path, written in ((None, []), ("unwritten.json", ["unwritten.json"])):
+            world = World([assigned()], [OK])
+            device = Driven(world, "0ne1", "device-01", DPS, transport="https", state=path)
+            del kept[:]
+            device.send({})
+            assert kept == written
+            device.session.changed = False
+            device.send({})
+            assert kept == written
+    finally:
+        state.keep = before

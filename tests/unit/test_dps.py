@@ -150,6 +150,13 @@ def test_no_poll_is_waited_for_that_could_not_be_answered():
     peer = Peer([answer(202, state("assigning"), b"Retry-After: 3600\r\n")])
     assert raised(register, peer, 30_000).args == ("deadline", HOST)
     assert peer.slept == []
+    for timeout_ms, polled in ((2999, False), (3000, False), (3001, True)):
+        peer = Peer([ACCEPTED, answer(200, ASSIGNED)])
+        if polled:
+            assert register(peer, timeout_ms).device_id == "my-x509-device"
+        else:
+            assert raised(register, peer, timeout_ms).args == ("deadline", HOST)
+        assert len(peer.sent) == 1 + polled
 
 
 def test_failed_is_final_and_says_why():
@@ -225,6 +232,17 @@ def test_answers_that_make_no_sense():
         error = raised(register, Peer([answer(200, body)]))
         assert isinstance(error, ProtocolError), (body, error)
         assert error.args[0] in ("json", "answer"), body
+
+
+def test_longest_ids():
+    waiting = answer(202, {"status": "assigning", "operationId": "x" * 256})
+    good = dict(ASSIGNED["registrationState"], deviceId="d" * 128)
+    peer = Peer([waiting, answer(200, dict(ASSIGNED, registrationState=good))])
+    assert register(peer).device_id == "d" * 128
+    assert b"/operations/" + b"x" * 256 + b"?" in peer.sent[1]
+    waiting = answer(202, {"status": "assigning", "operationId": "x" * 257})
+    error = raised(register, Peer([waiting]))
+    assert error.args == ("answer", HOST + ": operationId")
 
 
 def test_substatus_is_optional():

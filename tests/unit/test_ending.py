@@ -1,7 +1,9 @@
 """How the program ends, and the end of a program's trial."""
 
+import errno
 import os
 
+from board_life import App, Life
 from board_world import Board, Reset
 from harness import raised
 from microdps.errors import LinkError
@@ -91,12 +93,23 @@ def in_folder(test):
         os.rmdir("program")
 
 
+def proven():
+    """The program has sent a message → what is printed."""
+    from microdps.program import trial
+
+    lines = []
+    trial.print = lines.append
+    try:
+        trial.proven()
+    finally:
+        del trial.print
+    return lines
+
+
 def test_program_that_has_sent_a_message_stays():
     def test():
-        from microdps.program.trial import proven
-
-        for _ in range(2):
-            proven()
+        for said in (["program: the one in slot b stays in use"], []):
+            assert proven() == said
             with open(USE) as file:
                 assert file.read() == "b"
         assert os.listdir("program") == ["use"]
@@ -104,12 +117,51 @@ def test_program_that_has_sent_a_message_stays():
     in_folder(test)
 
 
-def test_without_slots_there_is_nothing_to_prove():
-    from microdps.program.trial import proven
+def test_use_that_cannot_be_written_is_told():
+    def test():
+        from microdps.program import trial
 
+        class Flash:
+            @staticmethod
+            def rename(old, new):
+                raise OSError(28, "no space")
+
+        trial.os = Flash
+        try:
+            (line,) = proven()
+        finally:
+            trial.os = os
+        assert line.startswith("error: cannot write program/use: ") and "28" in line
+
+    in_folder(test)
+
+
+def test_without_slots_there_is_nothing_to_prove():
     assert "program" not in os.listdir(".")
-    proven()
+    missing = raised(open, "program/use").args[0]
+    # A WebAssembly build has numbers of its own.
+    assert proven() == [] or missing != errno.ENOENT
     assert "program" not in os.listdir(".")
+
+
+def test_errors_are_saved_at_once_when_the_program_is_stopped():
+    with Board() as board:
+        from microdps.program.ending import stopped
+
+        life = Life(board, App({}))
+        saved = []
+        life.cycle.save_errors = saved.append
+        life.cycle.why = 401003
+        life.cycle.session.wait_ms = 5000
+        mine = life.own
+        mine.heap = 64_000
+        board.now_ms = 2000
+        last = stopped(mine)
+        assert (last["first"], last["up_ms"], saved) == (64_000, 2000, [])
+        mine.cycle = life.cycle
+        life.link.now = lambda: 1500
+        last = stopped(mine)
+        assert (last["wait_ms"], last["why"], saved) == (3500, 401003, [True])
 
 
 def test_computer_tells_an_error_and_raises_a_fault():

@@ -256,3 +256,18 @@ def test_request_that_just_fits_the_buffer_is_one_write():
         get(Connection(size), peer, "PUT", body=b"123456789")
         assert len(peer.sent) == writes and b"".join(peer.sent) == head + b"123456789"
     assert len(Connection().buf) == 4096
+
+
+def test_head_must_fit_the_buffer():
+    head = b"GET / HTTP/1.1\r\nHost: peer\r\n\r\n"
+    peer = Peer([b"HTTP/1.1 204 X\r\n\r\n"])
+    get(Connection(len(head)), peer)
+    assert peer.sent == [head]
+    peer = Peer()
+    assert isinstance(raised(get, Connection(len(head) - 1), peer), ValueError)
+    assert peer.opened == []
+
+
+def test_connection_that_has_answered_nothing_is_not_to_be_kept():
+    connection = Connection()
+    assert (connection.status, connection.keep, connection.retry_s) == (0, False, 0)

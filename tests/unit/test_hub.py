@@ -2,7 +2,7 @@
 
 from harness import Peer, raised
 from microdps.errors import ProtocolError, ServiceError
-from microdps.protocol import Assignment, hub
+from microdps.protocol import Assignment, hub, service_error
 from microdps.protocol.http import Connection
 from microdps.protocol.service_error import failure
 from microdps.provisioning import assign
@@ -162,6 +162,32 @@ def test_brackets_of_an_answer_are_counted_outside_of_strings():
     text = b"[" * 40
     error = failed(refused(500, b'{"errorCode":503001,"message":"a\\"%s"}' % text))
     assert error.args == (503001, HUB)
-    for depth, read in ((15, True), (16, False)):
-        body = b'{"errorCode":503001,"x":' + b"[" * depth + b"]" * depth + b"}"
-        assert (failed(refused(500, body)).args[0] == 503001) == read, depth
+    for before in (b"", b'"s":"a\\n\\"","y":[[]],'):
+        for depth, read in ((15, True), (16, False)):
+            body = b'{%s"errorCode":503001,"x":' % before + b"[" * depth + b"]" * depth + b"}"
+            assert (failed(refused(500, body)).args[0] == 503001) == read, (before, depth)
+
+
+def test_error_codes_are_numbers_of_three_to_six_digits_or_text():
+    for given, code in (
+        (99, None),
+        (100, 100),
+        (999_999, 999_999),
+        (1_000_000, None),
+        (-5, None),
+        (1.5, None),
+        (None, None),
+        ("", None),
+        ("IotHubNotFound", "IotHubNotFound"),
+        ("x" * 70, "x" * 64),
+    ):
+        error = service_error.error(None, HUB, 400, given, "m", "t")
+        assert error.error_code == code, given
+        assert error.args == (code or 400, HUB)
+
+
+def test_what_a_peer_says_is_cut():
+    error = service_error.error("code", HUB, 400, 400004, "m" * 257, "t" * 129, 7)
+    assert error.args == ("code", HUB)
+    assert error.message == "m" * 256 and error.tracking_id == "t" * 128
+    assert (error.status, error.error_code, error.retry_s) == (400, 400004, 7)

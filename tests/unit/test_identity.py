@@ -8,7 +8,7 @@ import os
 
 from harness import Random, raised
 from microdps.errors import IdentityError
-from microdps.identity import Identity, element
+from microdps.identity import Identity, element, header
 
 FOLDER = "identity-under-test"
 POINT = bytes(range(64))
@@ -140,10 +140,34 @@ def test_chain_that_tls_cannot_send():
     assert error.args == ("chain-limit", FOLDER + "/cert.der")
 
 
+def test_largest_file():
+    for size, right in ((8192, True), (8193, False)):
+        roots = der(0x30, b"x" * 7000)
+        roots += der(0x30, b"x" * (size - len(roots) - 4))
+        assert len(roots) == size
+        if right:
+            assert len(load(roots=roots)[2]) == 2
+        else:
+            assert raised(lambda roots=roots: load(roots=roots)).args[0] == "file-limit"
+
+
 def of(key=SEC1, cert=LEAF + ISSUER, roots=ROOT):
     """An identity of these bytes."""
     parts = {"key": key, "cert": cert, "roots": roots}
     return Identity(lambda name: io.BytesIO(parts[name]), "%s")
+
+
+def test_each_byte_of_the_public_part_counts():
+    """Of an EC key the last 32 bytes, of an RSA key 64 of the modulus."""
+    modulus = b"\0\x80" + Random(5).bytes(255)
+    rsa = der(0x30, b"\2\1\0" + der(2, modulus) + b"\2\3\1\0\1")
+    for key, public, first, end in ((SEC1, POINT, 32, 64), (rsa, modulus, 5, 69)):
+        of(key, der(0x30, b"leaf" + public))
+        for at in range(first, end):
+            other = bytearray(public)
+            other[at] ^= 1
+            error = raised(of, key, der(0x30, b"leaf" + bytes(other)))
+            assert error.args == ("mismatch", "key"), at
 
 
 def test_every_truncation_is_an_error():
@@ -170,6 +194,12 @@ def test_lengths_of_der():
         b"\xff",
     ):
         assert raised(element, b"\x30" + long + b"x" * 300, 0, "x").args == ("not-der", "x"), long
+
+
+def test_length_of_three_bytes_is_none():
+    assert header(b"\x30\x82\xff\xff", 0, "x") == (4, 0xFFFF + 4)
+    for long in (b"\x83\x01\0\0", b"\x84\x01\0\0\0"):
+        assert raised(header, b"\x30" + long, 0, "x").args == ("not-der", "x"), long
 
 
 def test_random_bytes_end_in_a_result_or_an_error_of_ours():

@@ -68,6 +68,11 @@ def test_entry_of_an_exception_has_its_class_text_and_line():
     assert made["code"] == "ValueError"
 
 
+def test_line_of_a_file_in_no_folder():
+    error = raised(exec, "x = 1\nraise ValueError('y')")
+    assert journal.line(error) == "<string>:2"
+
+
 def test_exception_without_a_traceback_or_a_text():
     assert journal.line(ValueError("never raised")) == "no line known"
 

@@ -50,6 +50,13 @@ def test_hub_that_answers_what_is_no_message_had_taken_it_perhaps():
     assert session.mqtt is None
 
 
+def test_hub_that_ends_in_another_way_when_it_is_asked_gives_no_sign():
+    for again in ([LinkError("connect", HUB)], [9000], [b"garbage\r\n"], [b"HTTP/1.1 4", CLOSED]):
+        session, peer = auto([CLOSED], again)
+        assert isinstance(raised(peer.run, session.send(b"{}")), OutcomeUnknown), again
+        assert not session.by_mqtt and ports(peer) == [443, 443]
+
+
 def test_certificate_that_is_really_refused_is_no_reason_for_mqtt():
     session, peer = auto([NO], [b"\x20\x02\x00\x05"])
     error = raised(peer.run, session.send(b"{}"))

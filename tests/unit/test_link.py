@@ -41,8 +41,10 @@ def test_before_a_byte_was_written_it_is_the_handshake_that_failed():
 
 def test_out_of_memory_is_told_as_such():
     """ENOMEM, ENOBUFS, PSA's; and of Mbed TLS the allocation failures of SSL, X.509, PK, MD,
-    cipher, ECP, and of MPI (alone, in an RSA public or private operation) and ASN.1."""
-    for code in (12, 105, -12, 141, 16, 106, -0x7F00, -0x2880, -0x3F80, -0x5180, -0x6180, -0x4D80):
+    cipher, PEM, ECP, DHM, PKCS #7, and of MPI (alone, in an RSA public or private operation) and
+    ASN.1."""
+    parts = (0x7F00, 0x2880, 0x3F80, 0x5180, 0x6180, 0x1180, 0x4D80, 0x3400, 0x5780)
+    for code in [12, 105, -12, 141, 16, 106] + [-part for part in parts]:
         for written in (False, True):
             assert judged(OSError(code, ""), written)[0] == "memory", code
     for code in (-0x4290, -0x4310, -0x10, -0x6A, -0x28EA, -0x3F90, -0x2881, -0x7F01):
@@ -110,6 +112,19 @@ def test_certificate_refused_before_2025_means_that_the_clock_is_not_set():
             assert judged(ValueError("expired"), False)[0] == code
         finally:
             link_error_module.time = real
+
+
+def test_numbers_that_micropython_negates_are_shown_as_they_are_listed():
+    for number, shown in ((-255, 255), (-1, 1), (0, 0), (-256, -256), (-257, -257), (255, 255)):
+        assert judged(OSError(number, ""), True) == ("broken", "peer:1: %d" % shown)
+
+
+def test_codes_of_mbedtls_mean_nothing_while_it_connects():
+    """There only the numbers of an errno say that there was no memory."""
+    for number, code in ((105, "memory"), (12, "memory"), (106, "connect"), (-0x7F00, "connect")):
+        link = Bare(False)
+        link.phase = "connect"
+        assert link_error(OSError(number, ""), link).args[0] == code, number
 
 
 def test_number_of_an_exception_may_be_anything():

@@ -47,3 +47,37 @@ def test_figures_name_both_heaps():
     assert text.startswith("GC heap ")
     assert text.endswith(" bytes held, IDF heap 60000 bytes free, largest block 30000")
     assert on(None, memory.figures).endswith(" bytes held")
+
+
+class Gc:
+    """The collector of a board, which counts what the heap may grow by as free."""
+
+    def __init__(self):
+        self.collected = 0
+
+    def collect(self):
+        self.collected += 1
+
+    def mem_alloc(self):
+        return 40_000
+
+    def mem_free(self):
+        return 54_000
+
+
+class Sys:
+    def __init__(self, platform):
+        self.platform = platform
+
+
+def test_heap_of_an_esp32_is_measured_without_what_it_may_grow_by():
+    before = memory.gc, memory.sys
+    memory.gc = Gc()
+    try:
+        for platform, size in (("esp32", 64_000), ("rp2", 94_000), ("linux", 94_000)):
+            memory.sys = Sys(platform)
+            assert on(Esp32(60_000, 30_000), memory.heap_size) == size, platform
+        assert memory.gc.collected == 0
+        assert memory.held() == 40_000 and memory.gc.collected == 1
+    finally:
+        memory.gc, memory.sys = before

@@ -1,12 +1,10 @@
-"""MQTT from a script: packets at every split, refusals, IDs that wrap; and when to go by it."""
+"""MQTT from a script: packets at every split, refusals, IDs that wrap."""
 
 from harness import CLOSED, Idle, Peer, Random, raised
 from microdps.errors import LinkError, ProtocolError, ServiceError
-from microdps.protocol import Assignment, properties
+from microdps.protocol import properties
 from microdps.protocol.http import Connection
-from microdps.protocol.mqtt import KEEP_ALIVE_S, Mqtt, address, topic
-from microdps.provisioning import assign
-from microdps.session import Session
+from microdps.protocol.mqtt import Mqtt, address, topic
 from mqtt_packets import CONNACK, HUB, puback
 
 
@@ -63,6 +61,46 @@ def test_long_message_has_a_long_length_and_is_two_writes_if_it_does_not_fit():
         assert len(peer.sent) == (2 if size <= 400 else 3)
 
 
+def test_remaining_length_is_of_as_few_bytes_as_it_needs():
+    """MQTT 3.1.1, 2.2.3, table 2.4."""
+    rest = 2 + len(topic("d", "")) + 2
+    for length, field in (
+        (127, b"\x7f"),
+        (128, b"\x80\x01"),
+        (129, b"\x81\x01"),
+        (16_383, b"\xff\x7f"),
+        (16_384, b"\x80\x80\x01"),
+    ):
+        peer = Peer([CONNACK, puback(1)])
+        send(made(), peer, b"x" * (length - rest))
+        assert peer.sent[1][: 1 + len(field)] == b"\x32" + field, length
+        assert len(b"".join(peer.sent[1:])) == 1 + len(field) + length
+
+
+def test_message_that_just_fits_the_buffer_is_one_write():
+    head = 3 + 2 + len(topic("d", "")) + 2
+    for size, writes in ((512 - head, 1), (512 - head + 1, 2)):
+        peer = Peer([CONNACK, puback(1)])
+        send(made(), peer, b"x" * size)
+        assert len(peer.sent) == 1 + writes
+        assert b"".join(peer.sent[1:])[head:] == b"x" * size
+
+
+def test_topic_must_fit_the_buffer():
+    """The two bytes of the packet's ID come behind it."""
+    size = 400
+    rest = 3 + 2 + len(topic("d", "a=")) + 2
+    bag = "a=" + "b" * (size - rest)
+    peer = Peer([CONNACK, puback(1)])
+    peer.run(Mqtt(Connection(size)).send(HUB, "d", topic("d", bag), b"", 5000))
+    assert len(peer.sent[1]) == size
+    mqtt = Mqtt(Connection(size))
+    peer = Peer([CONNACK, puback(1)])
+    error = raised(peer.run, mqtt.send(HUB, "d", topic("d", bag + "bbb"), b"", 5000))
+    assert isinstance(error, ValueError) and "too long" in str(error)
+    assert len(peer.sent) == 1
+
+
 def test_packet_ids_wrap_and_are_never_0():
     peer = Peer([CONNACK, puback(65535), puback(1)])
     mqtt = made()
@@ -100,6 +138,7 @@ def test_acknowledgements():
         ([puback(2)], ProtocolError),
         ([puback(0)], ProtocolError),
         ([b"\x40\x03\x00\x01\x00"], ProtocolError),
+        ([b"\x40\x03", 9000], ProtocolError),  # told at once
         ([b"\x40\x00"], ProtocolError),
         ([b"\x40\xff\xff\xff\xff"], ProtocolError),
         ([b"\x30\x02\x00\x00"], ProtocolError),
@@ -138,28 +177,42 @@ def recv_once(peer, buffer):
     return Peer.do_recv(peer, buffer)
 
 
-def test_device_id_with_a_wildcard_cannot_go_by_mqtt():
-    for device_id in ("a+b", "#"):
-        session = Session(("dps.example", "0ne1", "d"), 1000, "mqtt")
-        assign(session, Assignment(HUB, device_id, "assigned", "", None))
-        session.patience_ms = 0
-        error = raised(Peer().run, session.send({}))
-        assert error.args == ("mqtt-device-id", "%s: %s" % (HUB, device_id))
-
-
-def test_each_message_has_its_line():
-    lines = []
-    session = Session(("dps.example", "0ne1", "d"), 1000, "mqtt", lines.append)
-    assign(session, Assignment(HUB, "d", "assigned", "", None))
-    Peer([CONNACK, 35, puback(1)]).run(session.send({}))
-    assert lines == ["PUBLISH hub.example:8883/devices/d: PUBACK in 35 ms"]
-
-
 def test_acknowledgement_that_comes_twice_is_passed_over():
     peer = Peer([CONNACK, puback(1), puback(1) + puback(2)])
     mqtt = made()
     send(mqtt, peer)
     send(mqtt, peer)
+
+
+def test_acknowledgement_that_comes_in_parts_may_come_twice_too():
+    first = puback(1)
+    peer = Peer([CONNACK, first[:2], first[2:], puback(1) + puback(2), puback(2), puback(3)])
+    mqtt = made()
+    for _ in range(3):
+        send(mqtt, peer)
+    assert len(peer.opened) == 1 and peer.left() == 0
+
+
+def test_connection_on_which_more_came_is_not_kept():
+    for more in (puback(1), b"\x40", b"\x40\x02\x00\x01\x00"):
+        peer = Peer([CONNACK, puback(1) + more], [CONNACK, puback(2)])
+        mqtt = made()
+        send(mqtt, peer)
+        assert mqtt.hub is None
+        peer.drop()
+        send(mqtt, peer)
+        assert len(peer.opened) == 2
+
+
+def test_usual_acknowledgement_is_taken_without_the_reader_of_packets():
+    mqtt = made()
+    send(mqtt, Peer([CONNACK, puback(1)]))
+    mqtt.answer = None
+    peer = Peer([puback(2)])
+    peer.host = mqtt.where
+    peer.connect()
+    send(mqtt, peer)
+    assert mqtt.hub == HUB and mqtt.acknowledged == 2
 
 
 def test_connection_that_was_closed_while_idle_is_opened_anew():
@@ -171,7 +224,16 @@ def test_connection_that_was_closed_while_idle_is_opened_anew():
 
 
 def test_nothing_is_written_when_the_connection_cannot_be_made():
-    for items in ([CLOSED], [b"\x20\x02\x00", CLOSED], [b"garbage"], [9000]):
+    for items in (
+        [CLOSED],
+        [b"\x20\x02\x00", CLOSED],
+        [b"garbage"],
+        [9000],
+        [b"\x20\x00", 9000],
+        [b"\x20\x01\x00", 9000],
+        [b"\x40\x02\x00\x00", 9000],
+        [CONNACK, LinkError("closed", "peer")],  # while the message was to be written
+    ):
         error = raised(send, made(), Peer(items))
         assert isinstance(error, (LinkError, ProtocolError)), items
         assert not getattr(error, "written", False)
@@ -189,21 +251,6 @@ def test_random_bytes_end_in_an_error_of_ours():
             pass
 
 
-def test_idle_connection_is_kept_by_a_ping_when_it_is_time():
-    session = Session(("dps", "0ne1", "d"), 5000, buf=bytearray(512))
-    peer = Peer([CONNACK, puback(1), b"\xd0\x00", CLOSED])
-    mqtt = Mqtt(session)
-    send(mqtt, peer)
-    peer.run(mqtt.ping(session))
-    assert len(peer.sent) == 2
-    for _ in range(2):
-        peer.now += KEEP_ALIVE_S * 600
-        peer.run(mqtt.ping(session))
-    assert peer.sent[2:] == [b"\xc0\x00", b"\xc0\x00"]
-    peer.run(mqtt.ping(session))  # the connection was lost: nothing is kept
-    assert len(peer.sent) == 4
-
-
 def test_properties_are_a_bag():
     bag = properties.bag({"a-b": "x/y &"}, message_id="m 1")
     assert sorted(bag.split("&")) == [
@@ -212,23 +259,3 @@ def test_properties_are_a_bag():
         "$.mid=m%201",
         "a-b=x%2Fy%20%26",
     ]
-
-
-# Which transport a hub wants: HTTPS on port 443, MQTT on 8883.
-
-
-# The 1, a ms that passes, tells that the request was written before.
-def test_keep_alive_is_told_and_kept():
-    peer = Peer([CONNACK, puback(1)])
-    send(made(), peer)
-    packet = peer.sent[0]
-    at = packet.find(b"MQTT") + 6
-    assert packet[at] << 8 | packet[at + 1] == KEEP_ALIVE_S == 240
-    for idle_ms, pings in ((KEEP_ALIVE_S * 500 - 1, 0), (KEEP_ALIVE_S * 500, 1)):
-        session = Session(("dps.example", "0ne1", "d"), 1000, "mqtt")
-        assign(session, Assignment(HUB, "d", "assigned", "", None))
-        peer = Peer([CONNACK, puback(1), b"\xd0\0"])
-        peer.run(session.send({}))
-        peer.now = session.mqtt.sent_ms + idle_ms
-        peer.run(session.mqtt.ping(session))
-        assert peer.sent.count(b"\xc0\0") == pings, idle_ms

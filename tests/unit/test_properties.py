@@ -31,6 +31,15 @@ def test_what_cannot_be_a_property():
     assert isinstance(raised(lambda: encode(None, priority="1")), ValueError)
 
 
+def test_values_are_visible_ascii():
+    for code in range(130):
+        if 32 <= code < 127:
+            value = chr(code)
+            assert encode({"a": value}) == b"iothub-app-a: " + value.encode() + b"\r\n"
+        else:
+            assert isinstance(raised(encode, {"a": chr(code)}), ValueError), code
+
+
 def test_message_id_has_128_characters_at_most():
     assert encode(None, message_id="x" * 128) == b"iothub-messageid: " + b"x" * 128 + b"\r\n"
     assert encode(None, correlation_id="x" * 129)

@@ -62,6 +62,19 @@ def test_location_that_fits_no_request_is_an_error_of_the_peer():
         assert error.args == ("redirect", "peer"), length
 
 
+def test_longest_location_leaves_128_bytes_for_the_rest_of_the_head():
+    fields = b"F: x\r\n"
+    for size, right in ((1024 - len(fields) - 128, True), (1024 - len(fields) - 127, False)):
+        url = b"https://peer/" + b"a" * (size - 13)
+        peer = Peer([redirect(url), OK])
+        flow = Connection(1024).request("GET", "peer", "/", fields, None, 1000)
+        if right:
+            peer.run(flow)
+            assert peer.sent[1].startswith(b"GET " + url[12:] + b" HTTP/1.1\r\n")
+        else:
+            assert raised(peer.run, flow).args == ("redirect", "peer")
+
+
 def test_redirect_elsewhere_than_https_is_refused():
     for location in (
         b"http://peer/",

@@ -1,6 +1,9 @@
 """When an identity on trial is given up for the old one."""
 
 import json
+import os
+
+from test_certificate import cert
 
 from harness import raised
 from microdps import rollover, state
@@ -129,3 +132,99 @@ def test_accepted_identity_is_named_by_the_state_file():
             assert json.loads(file.read()[9:])["slot"] == "b"
     finally:
         state.forget(FILE)
+
+
+class Lying:
+    """An identity whose certificates lie in memory."""
+
+    parts = {  # noqa: RUF012
+        "cert": [cert(b"\x17\x0d200102030405Z", b"\x17\x0d300102030405Z"), b"an issuer"],
+        "roots": [
+            cert(b"\x17\x0d100101000000Z", b"\x17\x0d%02d0101000000Z" % year)
+            for year in (35, 40, 31)
+        ],
+    }
+
+    def certs(self, part):
+        return iter(self.parts[part])
+
+    def name(self, part):
+        return part
+
+
+def test_identity_is_described_by_its_first_certificate_and_its_newest_root():
+    before = rollover.load
+    rollover.load = lambda slot: Lying()
+    try:
+        seen = rollover.look("b")
+    finally:
+        rollover.load = before
+    assert seen == {
+        "slot": "b",
+        "valid": rollover.certificate.seconds("2020-01-02 03:04:05"),
+        "expiry": rollover.certificate.seconds("2030-01-02 03:04:05"),
+        "until": rollover.certificate.seconds("2040-01-01 00:00:00"),
+        "mark": 915_980_364,  # zlib.crc32()
+        "trial": False,
+        "begin": None,
+        "failed": 0,
+    }
+
+
+def test_newer_identity_is_tried_from_the_second_on_in_which_it_becomes_valid():
+    class Clock:
+        @staticmethod
+        def time():
+            return 200
+
+    before = rollover.time
+    rollover.time = Clock
+    try:
+        for valid, trial, begin in ((199, True, None), (200, True, None), (201, False, 201)):
+            choice, _ = chosen({}, a=(100, 1), b=(valid, 2))
+            assert (choice["trial"], choice["begin"]) == (trial, begin), valid
+    finally:
+        rollover.time = before
+
+
+def placed(file):
+    """Where the identity lies for a program that was loaded from this file."""
+    before = rollover.__file__
+    rollover.__file__ = file
+    try:
+        return rollover.place()
+    finally:
+        rollover.__file__ = before
+
+
+def test_slot_of_the_program_has_the_identity_if_it_has_a_configuration():
+    folders = ("here", "here/program", "here/program/a", "here/programs", "here/programs/a")
+    for folder in folders:
+        os.mkdir(folder)
+    files = (
+        "here/program/config.json",
+        "here/program/a/config.json",
+        "here/programs/a/config.json",
+    )
+    try:
+        assert placed("here/program/a/microdps/rollover.py") == ""
+        for name in files:
+            with open(name, "w") as file:
+                file.write("{}")
+        for file, place in (
+            ("here/program/a/microdps/rollover.py", "here/program/a/"),
+            ("here/program/a/microdps/rollover.mpy", "here/program/a/"),
+            ("here/program/b/microdps/rollover.py", ""),
+            ("here/program/microdps/rollover.py", ""),
+            ("here/programs/a/microdps/rollover.py", ""),
+            ("microdps/rollover.py", ""),
+        ):
+            assert placed(file) == place, file
+    finally:
+        for name in files:
+            try:
+                os.remove(name)
+            except OSError:
+                pass
+        for folder in reversed(folders):
+            os.rmdir(folder)

@@ -198,3 +198,88 @@ def test_largest_file_that_is_read():
             assert state.load(FILE, OWNER) == {"x": "y" * room}
         else:
             assert raised(state.load, FILE, OWNER).args == ("damaged", FILE)
+
+
+class Clock:
+    """The module time, in a year."""
+
+    def __init__(self, year):
+        self.year = year
+
+    def time(self):
+        return 5000
+
+    def gmtime(self):
+        return (self.year, 1, 1, 0, 0, 0, 0, 1)
+
+
+def in_year(year, function, *arguments):
+    """Call a function of the module by a clock of that year."""
+    real = state.time
+    state.time = Clock(year)
+    try:
+        return function(*arguments)
+    finally:
+        state.time = real
+
+
+@clean
+def test_moment_of_the_next_request_is_kept_and_used_once_the_clock_is_set():
+    for year, right in ((2000, False), (2024, False), (2025, True), (2026, True)):
+        state.forget(FILE)
+        before = session()
+        before.refusals = 3
+        before.wait_ms = 200_000
+        in_year(year, state.keep, FILE, before)
+        assert state.load(FILE, OWNER).get("due_s") == (5200 if right else None), year
+        after = session()
+        after.refusals = 1
+        in_year(year, state.sooner, after, 0, 5007)
+        assert after.wait_ms == (7000 if right else 60_000), year
+
+
+@clean
+def test_long_wait_is_kept_to_the_second():
+    before = session()
+    before.refusals = 20
+    before.wait_ms = 86_400_999
+    in_year(2030, state.keep, FILE, before)
+    assert state.load(FILE, OWNER)["due_s"] == 5000 + 86_400
+
+
+@clean
+def test_nothing_is_known_of_what_the_file_does_not_hold():
+    state.save(FILE, OWNER, {"hub": "h", "device_id": "d"})
+    after = session()
+    after.changed = True
+    state.restore(FILE, after)
+    assert (after.renewed, after.refusals, after.wait_ms, after.kept) == (False, 0, 0, {})
+    assert not after.changed and not after.by_mqtt
+
+
+@clean
+def test_values_of_another_type_are_not_used():
+    state.save(FILE, OWNER, {"renewed": 1, "refusals": "3"})
+    after = session()
+    state.restore(FILE, after)
+    assert after.renewed is False and after.refusals == 0 and after.wait_ms == 0
+
+
+@clean
+def test_mqtt_goes_on_only_with_a_hub_that_has_accepted_messages_by_it():
+    for kept, proven, transport, by_mqtt in (
+        ("mqtt", True, "auto", True),
+        ("mqtt", False, "auto", False),
+        ("mqtt", True, "https", False),
+        ("mqtt", False, "https", False),
+        ("https", True, "auto", False),
+        (None, True, "auto", False),
+        (None, True, "mqtt", True),
+    ):
+        state.forget(FILE)
+        whole = {"hub": "h", "device_id": "d", "proven": proven, "transport": kept}
+        state.save(FILE, OWNER, whole)
+        after = Session(("dps", "0ne1", "device-01"), 1000, transport, None, bytearray(64))
+        state.restore(FILE, after)
+        assert after.by_mqtt == by_mqtt, (kept, proven, transport)
+        assert not after.changed

@@ -98,3 +98,50 @@ def test_configuration_that_cannot_work_is_looked_at_each_minute():
         results += [LinkError("closed", "hub")]
         start.PRESENT = False
         assert start.begin(own) is None
+
+
+def on_a_computer(board, app, **settings):
+    """A cycle where there is nothing to reset."""
+    life = Life(board, app, **settings)
+    __import__("microdps.program.trouble", None, None, ["report"]).PRESENT = False
+    return life
+
+
+def test_waits_of_a_computer_whose_app_fails_again_and_again_end_at_512_seconds():
+    with Board() as board:
+        life = on_a_computer(board, App(ValueError("x")), interval_s=1)
+        waits = []
+        for _ in range(13):
+            before = board.now_ms
+            life.once()
+            waits.append((board.now_ms - before) // 1000)
+        assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 512, 512, 512]
+
+
+def test_computer_without_memory_goes_on():
+    with Board() as board:
+        life = on_a_computer(board, App(MemoryError()), interval_s=1)
+        waits = []
+        for _ in range(5):
+            before = board.now_ms
+            life.once()
+            waits.append((board.now_ms - before) // 1000)
+        assert waits == [4, 512, 512, 512, 512]
+
+
+def test_trial_is_ended_by_an_error_that_gives_the_identity_up():
+    from microdps import rollover
+
+    before = rollover.failed
+    judged = []
+    try:
+        for given_up, ended in ((False, ""), (True, "the old certificate goes on")):
+            rollover.failed = lambda *given, answer=given_up: judged.append(given[2:]) or answer
+            with Board() as board:
+                life = Life(board, App(LinkError("alert", "hub")))
+                life.cycle.choice["trial"] = True
+                life.once()
+                assert life.cycle.ended == ended
+    finally:
+        rollover.failed = before
+    assert judged == [("state.json", "0ne1/device-01@dps.example")] * 2

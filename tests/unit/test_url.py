@@ -9,6 +9,8 @@ from microdps.protocol.url import quote, split_host
 def test_hosts():
     assert split_host("hub.azure-devices.net") == ("hub.azure-devices.net", 443)
     assert split_host("localhost:8443") == ("localhost", 8443)
+    assert split_host("a:1") == ("a", 1) and split_host("a:65535") == ("a", 65535)
+    assert split_host("a" * 253 + ":1")[0] == "a" * 253
     for host in (
         "",
         ":1",
@@ -40,6 +42,15 @@ def test_ids_are_quoted():
     assert quote("Device-01.a_b~") == "Device-01.a_b~"
     assert quote("a:b/c?d%e f") == "a%3Ab%2Fc%3Fd%25e%20f"
     assert quote("\u00e4") == "%C3%A4"
+
+
+def test_only_unreserved_characters_stand_for_themselves():
+    """RFC 3986, 2.3."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    unreserved = letters + letters.upper() + "0123456789-._~"
+    for code in range(128):
+        char = chr(code)
+        assert quote(char) == (char if char in unreserved else "%%%02X" % code), code
 
 
 def test_header_lines_of_a_client():

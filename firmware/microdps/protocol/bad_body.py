@@ -18,7 +18,7 @@ def refuse(data, body):
 
 def _look(value, name, depth: int):
     """name: the key that the value has."""
-    if depth > _DEPTH:
+    if depth == _DEPTH and isinstance(value, (dict, list, tuple)):
         raise ValueError("%s: nested too deep, or in itself" % name)
     if isinstance(value, float):
         if value - value != 0:

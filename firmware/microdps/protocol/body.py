@@ -50,15 +50,17 @@ def _fits(value, depth: int) -> bool:
         except (ValueError, OverflowError):  # nan, inf
             return False
     if isinstance(value, dict):
-        if depth > 0:
-            for key in value:
-                if not isinstance(key, str) or not _fits(value[key], depth - 1):
-                    return False
-        return depth > 0
+        if not depth:
+            return False
+        for key in value:
+            if not isinstance(key, str) or not _fits(value[key], depth - 1):
+                return False
+        return True
     if type(value) is list or type(value) is tuple:  # MicroPython writes a namedtuple's name
-        if depth > 0:
-            for one in value:
-                if not _fits(one, depth - 1):
-                    return False
-        return depth > 0
+        if not depth:
+            return False
+        for one in value:
+            if not _fits(one, depth - 1):
+                return False
+        return True
     return value is None or value is True or value is False  # MicroPython's bool is no int

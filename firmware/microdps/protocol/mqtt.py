@@ -160,7 +160,7 @@ class Mqtt:
         user = ("%s/%s%s" % (hub.partition(":")[0], device_id, _API)).encode()
         n = self.head(_CONNECT, 14 + len(client) + len(user))
         n = self.string(n, b"MQTT")
-        n = self.bytes(n, bytes((4, _FLAGS, KEEP_ALIVE_S >> 8, KEEP_ALIVE_S & 255)))
+        n = self.bytes(n, bytes((4, _FLAGS, 0, KEEP_ALIVE_S)))
         n = self.string(self.string(n, client), user)
         yield "send", self.view[:n]
         yield from self.answer(_CONNACK, 0, hub)

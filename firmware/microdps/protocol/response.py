@@ -9,7 +9,6 @@ from micropython import const
 from microdps.errors import LinkError, ProtocolError
 from microdps.protocol.url import TOKEN
 
-_CR = const(13)
 _SP = const(32)
 _HTAB = const(9)
 
@@ -72,7 +71,7 @@ class Reader:
             if end >= 0:
                 break
             yield from self.more()
-        if end == start or self.buf[end - 1] != _CR or self.buf.find(b"\r", start, end) < end - 1:
+        if end == start or self.buf.find(b"\r", start, end) != end - 1:
             raise ProtocolError("line-end", self.host)
         self.at = end + 1
         return bytes(self.to.view[start : end - 1])
@@ -93,7 +92,7 @@ class Reader:
                 or line[12:13] not in (b"", b" ")
                 or status < 100
                 or status == 101  # 9110, 15.2.2: no other protocol was asked for
-                or line.find(b"\0") >= 0
+                or b"\0" in line
             ):
                 raise ProtocolError("no-http", self.host)
             to.status = status
@@ -123,7 +122,7 @@ class Reader:
                 continue
             # 5.1: field-name ":" OWS field-value OWS
             name, colon, value = line.partition(b":")
-            if not colon or not name or name.strip(TOKEN) or value.find(b"\0") >= 0:
+            if not colon or not name or name.strip(TOKEN) or b"\0" in value:
                 raise ProtocolError("header", self.host)
             if head:
                 self.field(name.lower(), value.strip(b" \t"))
@@ -139,7 +138,7 @@ class Reader:
                 raise ProtocolError("length", self.host)
             self.chunked = True
         elif name == b"connection":  # 9.6
-            if value.lower().find(b"close") >= 0:
+            if b"close" in value.lower():
                 self.to.keep = False
         elif name == b"retry-after" and value.isdigit() and len(value) < 7:  # 9110, 10.2.3
             self.to.retry_s = int(value)
