@@ -161,7 +161,7 @@ def error_classes(module: str) -> dict[str, set[str]]:
     """The errors of a module → their attributes."""
     found = {}
     for node in ast.parse(source(module)).body:
-        if isinstance(node, ast.ClassDef):
+        if isinstance(node, ast.ClassDef) and node.bases:
             targets = [n.target for n in node.body if isinstance(n, ast.AnnAssign)]
             targets += [t for n in node.body if isinstance(n, ast.Assign) for t in n.targets]
             found[f"{module}.{node.name}"] = {target.id for target in targets}

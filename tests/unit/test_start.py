@@ -1,5 +1,7 @@
 """From the configuration and the identity to the cycle, on a scripted board."""
 
+from outbox_world import FOLDER, clean, outbox
+
 from board_world import Board
 
 SETTINGS = {
@@ -14,6 +16,9 @@ SETTINGS = {
     "ntp": "time.example",
     "led": -1,
     "watchdog_s": 0,
+    "outbox": "never",
+    "outbox_kb": 64,
+    "outbox_keep": "newest",
 }
 
 
@@ -84,6 +89,21 @@ def test_wifi_that_is_not_configured_or_not_there_is_skipped():
             assert made.cycle.wifi is None
             assert made.lines == ["Wi-Fi: skipped, " + why]
             assert board.modules["ntptime"].host == "pool.ntp.org"
+
+
+@clean
+def test_outbox_is_used_if_the_configuration_says_so():
+    with Board():
+        assert Started().cycle.outbox is None
+        made = Started(outbox="on-failure", outbox_kb=8, outbox_keep="oldest")
+        assert made.cycle.outbox == ("on-failure", 8, "oldest")
+        assert not made.cycle.backlog
+        assert Started(present=False, outbox="on-failure").cycle.outbox is None
+        assert Started(present=False, outbox="always").cycle.outbox[0] == "always"
+        outbox().queue(b"kept before")
+        module("start").OUTBOX = FOLDER
+        assert Started(outbox="on-failure").cycle.backlog
+        assert not Started().cycle.backlog
 
 
 def test_log_of_errors_leaves_out_the_rest():
