@@ -69,7 +69,7 @@ def check(
         return [*findings, Finding(True, text)]
     findings += of_chain(chain, settings.get("registration_id"), board)
     if board:
-        findings += _memory(folder, board)
+        findings += _memory(folder, board, settings.get("outbox", "never"))
     if enrolled:
         findings += _enrolled(chain, enrolled)
     findings += of_roots(roots, settings.get("host"))
@@ -141,13 +141,15 @@ def _key(leaf: x509.Certificate, board: boards.Board | None) -> Iterator[Finding
         yield Finding(True, "the key is neither RSA nor EC P-256 or P-384: make another key")
 
 
-def _memory(folder: Path, board: boards.Board) -> Iterator[Finding]:
+def _memory(folder: Path, board: boards.Board, outbox: str) -> Iterator[Finding]:
     try:
         size = app_memory.code_size(folder)
     except ToolError as error:
         yield Finding(True, str(error))
         return
     left = board.gc_heap - app_memory.TAKEN
+    if outbox != "never":
+        left -= app_memory.OUTBOX
     if size > left and not board.psram:
         yield Finding(
             False,

@@ -160,6 +160,18 @@ def test_code_that_a_board_has_no_room_for(command, make):
     assert done.code == 1 and "driver.py does not compile" in done.out
 
 
+def test_outbox_leaves_less_room_for_code(command, make):
+    wifi = {"wifi": {"ssid": "home", "password": "12345678"}}
+    lines = [f"def f{number}(x):\n    return x.a{number} + {number}\n" for number in range(90)]
+    for outbox, warned in (("never", False), ("on-failure", True), ("always", True)):
+        folder = make(settings=wifi | {"outbox": outbox})
+        (folder / "app.py").write_text("".join(lines))
+        shown = command("check", folder, "--board", "ESP32_GENERIC").out
+        assert ("KB of memory" in shown) == warned, shown
+        shown = command("check", folder, "--board", "ESP32_GENERIC-SPIRAM").out
+        assert "KB of memory" not in shown
+
+
 def test_host_and_messages_of_a_trial_are_named_for_a_board(command, make):
     wifi = {"wifi": {"ssid": "home", "password": "12345678"}}
     for host in ("localhost:8443", "127.0.0.1", "LOCALHOST"):
