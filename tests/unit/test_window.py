@@ -138,3 +138,43 @@ def test_packets_whose_length_has_four_bytes():
     packets.have = 5
     assert list(packets.acknowledged(HUB)) == []
     assert packets.skip == 128**3 and packets.have == 0
+
+
+class Far(Peer):
+    """A hub that is 50 ms away: it acknowledges what came so long ago."""
+
+    def __init__(self):
+        Peer.__init__(self, [])
+        self.answers = []  # (when it arrives, bytes)
+
+    def do_send(self, buffer):
+        packet = bytes(buffer)
+        if packet[0] == 0x10:
+            answer = CONNACK
+        else:
+            at = 1
+            while packet[at] & 128:
+                at += 1
+            at += 1
+            at += 2 + (packet[at] << 8 | packet[at + 1])
+            answer = b"\x40\x02" + packet[at : at + 2]
+        self.answers.append((self.now + 50, answer))
+
+    def do_recv(self, buffer):
+        when, answer = self.answers.pop(0)
+        self.now = max(self.now, when)
+        buffer[: len(answer)] = answer
+        return len(answer)
+
+
+@clean
+def test_a_window_is_four_times_as_fast_as_one_at_a_time():
+    peer = Far()
+    made = device()
+    for _ in range(100):
+        peer.run(made.send(b"{}"))
+    alone = peer.now
+    box = filled(100)
+    peer = Far()
+    assert peer.run(flush(device(), box)) == 100
+    assert peer.now * 4 < alone
