@@ -137,7 +137,7 @@ def test_first_board_gets_to_telemetry(simulator, tmp_path):
     mock = Mock(tmp_path / "mock")
     try:
         microdps(flash, tmp_path, **{PORT: mock.port})
-        files = mock.read(0x200000, 0x40000), mock.read(0x9000, 0x6000)
+        files = mock.read(0x200000, 0x80000), mock.read(0x9000, 0x6000)
     finally:
         mock.stop()
     (tmp_path / "flashed").mkdir()

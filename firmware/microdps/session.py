@@ -70,18 +70,20 @@ class Session:
         return self.https
 
     def send(self, data, properties=None, system=None):
-        """Flow: send one message, provisioning first if there is no assignment.
+        """The flow that sends one message, provisioning first if there is no assignment.
 
         data        a dict or list becomes JSON; str and bytes-like go as they are; 256 KB at most
         properties, system  dicts as in microdps.protocol.properties, or None
 
-        Raises ValueError or TypeError for data that cannot be sent; else as deliver() does.
+        Raises ValueError or TypeError for data that cannot be sent; the flow raises what
+        deliver() does.
         """
         body = encode(data, properties, system)
-        yield from self.deliver(self.message, body, properties, system or {})
+        return self.deliver(None, body, properties, system or {})
 
-    def deliver(self, message, *arguments):
-        """Flow: run the flow that a function returns, until the hub has accepted what it sends.
+    def deliver(self, message, body=None, properties=None, system=None):
+        """Flow: send a message until the hub has accepted it: the one that is given, as for
+        message(); or what the flow of a function sends.
 
         Tries again within its patience as microdps.backoff says. Raises OutcomeUnknown, and the
         last ServiceError, ProtocolError or LinkError. After an error the next call waits first,
@@ -99,7 +101,10 @@ class Session:
                 yield from provision(self)
                 del provision
             try:
-                yield from message(*arguments)
+                if message:
+                    yield from message()
+                else:
+                    yield from self.message(body, properties, system)
                 if not self.by_mqtt and self.https.status not in (200, 201, 204):
                     yield from self.backoff("refusal")
                 if not self.proven:

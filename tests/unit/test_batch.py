@@ -114,7 +114,10 @@ def test_batch_holds_as_many_as_are_asked_for_and_a_hub_takes():
 def test_one_message_is_a_batch_however_large():
     needs_collector()
     box = outbox(most=1 << 20)
-    box.queue(b"x" * 262_144)
+    try:
+        box.queue(b"x" * 262_144)
+    except MemoryError:
+        raise Skip("it needs a heap of 2 MB")
     box.queue(b"next")
     assert Batch(box, 1000).count == 1
 

@@ -123,13 +123,17 @@ def test_coroutine_is_to_be_awaited():
 def test_nothing_is_sent_for_bad_data_or_properties():
     peer = Peer()
     session = Session(("dps.example", "0ne1", "d"), 30_000)
+
+    def send(*message):
+        peer.run(session.send(*message))
+
     for data, kind, _ in BAD:
-        assert type(raised(peer.run, session.send(data))) is kind
+        assert type(raised(send, data)) is kind
     for properties in ({"n": 1}, {"n": None}, {1: "x"}, {"n": b"x"}, {"n": ["x"]}):
-        error = raised(peer.run, session.send({}, properties))
+        error = raised(send, {}, properties)
         assert isinstance(error, TypeError) and str(list(properties)[0]) in str(error)
-    error = raised(peer.run, session.send({}, None, {"message_id": 7}))
+    error = raised(send, {}, None, {"message_id": 7})
     assert isinstance(error, TypeError) and "message_id" in str(error)
     for properties in ({"n": "\u00e4"}, {"n": "a\r\nb"}, {"n m": "x"}, {"": "x"}):
-        assert isinstance(raised(peer.run, session.send({}, properties)), ValueError)
+        assert isinstance(raised(send, {}, properties), ValueError)
     assert peer.opened == [] and peer.sent == []
