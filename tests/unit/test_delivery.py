@@ -137,6 +137,29 @@ def test_refusal_of_the_device_is_raised_and_all_goes_on_waiting():
 
 
 @clean
+def test_refusal_by_dps_is_no_fault_of_a_message():
+    made = device()
+    made.assignment = None
+    box = filled(2)
+    error = raised(Peer([BAD]).run, flush(made, box))
+    assert isinstance(error, ServiceError) and error.status == 400
+    assert bodies(box) == ["message 0", "message 1"]
+    assert os.listdir(FOLDER) == ["0"]
+
+
+@clean
+def test_file_that_is_not_ours_ends_no_delivery():
+    outbox("device-02").queue(b"not ours")
+    box = outbox()
+    assert Peer().run(flush(device(), box)) == 0
+    assert os.listdir(FOLDER) == ["aside"]
+    box.queue(b"ours")
+    peer = Peer([OK])
+    assert peer.run(flush(device(), box)) == 1
+    assert delivered(peer) == [["ours"]]
+
+
+@clean
 def test_damaged_messages_are_reported_and_the_others_delivered():
     box = filled(3)
     with open(FOLDER + "/0", "rb") as file:

@@ -37,12 +37,15 @@ class Delivery:
             batch = self.batch = Batch(outbox, most)
             del Batch
             if not batch.count:
-                outbox.delivered(batch.number, batch.at)
+                if batch.start == (batch.number, batch.at):  # this file is not ours
+                    outbox.remove()
+                else:
+                    outbox.delivered(batch.number, batch.at)
                 continue
             try:
                 yield from self.session.deliver(self.message)
             except ServiceError as error:
-                if error.status not in (400, 413):
+                if error.status not in (400, 413) or error.args[1] != self.session.hub:
                     raise
                 self.most = batch.count // 2
                 if not self.most:
