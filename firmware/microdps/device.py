@@ -105,7 +105,7 @@ class Device:
         return self._run(flush(self.session, self._box()))
 
     def _box(self):
-        """The microdps.outbox.Outbox of the messages that wait."""
+        """The microdps.outbox.files.Outbox of the messages that wait."""
         if not self._outbox:
             from microdps.outbox.files import Outbox
 

@@ -81,3 +81,22 @@ def replace(name, data: bytes):
         pass
     with open(path, "wb") as file:
         file.write(data)
+
+
+def filled(count):
+    """An outbox with so many messages, "message 0" and so on."""
+    box = outbox()
+    for number in range(count):
+        box.queue(b"message %d" % number)
+    return box
+
+
+def requests(data: bytes) -> list:
+    """The requests in what was sent → (head, body) of each."""
+    found = []
+    while data:
+        head, _, data = data.partition(b"\r\n\r\n")
+        length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+        found.append((head, data[:length]))
+        data = data[length:]
+    return found

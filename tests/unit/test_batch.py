@@ -5,12 +5,11 @@ import json
 import sys
 import time
 
-from outbox_world import clean, items, outbox, text
-
 import microdps.outbox.naming
 from harness import Skip
 from microdps.outbox.batch import Batch
 from microdps.outbox.item import encode
+from outbox_world import clean, items, outbox, text
 
 SYSTEM = {"message_id": "m"}
 # 2026-11-28 12:00, as time.time() counts.

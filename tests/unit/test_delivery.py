@@ -3,14 +3,24 @@
 import json
 import os
 
-from outbox_world import FOLDER, bodies, body, clean, content, items, lines, outbox
-
 from device_world import HUB, OK, answer, session
 from harness import CLOSED, Peer, raised
 from microdps.errors import OutcomeUnknown, ServiceError
 from microdps.outbox.delivery import flush
 from microdps.protocol import Assignment
 from microdps.provisioning import assign
+from outbox_world import (
+    FOLDER,
+    bodies,
+    body,
+    clean,
+    content,
+    filled,
+    items,
+    lines,
+    outbox,
+    requests,
+)
 
 BAD = answer(400, b'{"errorCode":400004,"message":"no","trackingId":"t"}')
 LARGE = answer(413)
@@ -22,27 +32,12 @@ def device():
     return made
 
 
-def filled(count):
-    box = outbox()
-    for number in range(count):
-        box.queue(b"message %d" % number)
-    return box
-
-
-def requests(peer) -> list:
-    """The requests of a peer's connections → (head, body) of each."""
-    found = []
-    data = b"".join(peer.sent)
-    while data:
-        head, _, data = data.partition(b"\r\n\r\n")
-        length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
-        found.append((head, data[:length]))
-        data = data[length:]
-    return found
+def sent(peer) -> list:
+    return requests(b"".join(peer.sent))
 
 
 def delivered(peer) -> list:
-    return [[body(item) for item in json.loads(request[1])] for request in requests(peer)]
+    return [[body(item) for item in json.loads(request[1])] for request in sent(peer)]
 
 
 @clean
@@ -50,8 +45,8 @@ def test_hundred_messages_are_one_request():
     box = filled(100)
     peer = Peer([OK])
     assert peer.run(flush(device(), box)) == 100
-    head, data = requests(peer)[0]
-    assert len(requests(peer)) == 1
+    head, data = sent(peer)[0]
+    assert len(sent(peer)) == 1
     assert head.startswith(b"POST /devices/device-01/messages/events?api-version=")
     assert b"\r\nContent-Type: application/vnd.microsoft.iothub.json\r\n" in head + b"\r\n"
     assert len(data) > 4096  # more than the buffer
@@ -69,7 +64,7 @@ def test_nothing_is_lost_or_repeated_under_another_id_if_the_hub_dies():
     assert bodies(outbox()) == ["message 0", "message 1", "message 2"]
     peer = Peer([OK])
     assert peer.run(flush(made, box)) == 3
-    again = json.loads(requests(peer)[0][1])
+    again = json.loads(sent(peer)[0][1])
     assert [item["properties"]["iothub-messageid"] for item in again] == ids
 
 
@@ -79,7 +74,7 @@ def test_hub_that_is_busy_is_asked_again():
     peer = Peer([answer(429, b"", b"Retry-After: 7\r\n"), OK])
     assert peer.run(flush(device(), box)) == 3
     assert peer.slept == [7000]
-    assert len(requests(peer)) == 2
+    assert len(sent(peer)) == 2
 
 
 @clean

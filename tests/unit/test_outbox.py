@@ -2,11 +2,10 @@
 
 import os
 
-from outbox_world import FOLDER, bodies, clean, content, items, lines, outbox, remove, replace
-
 from harness import raised
 from microdps.outbox.batch import Batch
 from microdps.outbox.files import OutboxError
+from outbox_world import FOLDER, bodies, clean, content, items, lines, outbox, remove, replace
 
 LARGE = b"x" * 800
 

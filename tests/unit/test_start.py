@@ -1,8 +1,7 @@
 """From the configuration and the identity to the cycle, on a scripted board."""
 
-from outbox_world import FOLDER, clean, outbox
-
 from board_world import Board
+from outbox_world import FOLDER, clean, outbox
 
 SETTINGS = {
     "host": "dps.example",

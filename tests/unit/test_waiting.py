@@ -3,12 +3,11 @@
 import json
 import os
 
-from outbox_world import FOLDER, body, clean
-
 from board_life import App, Life, Link
 from board_world import Board
 from device_world import HUB, OK, UNAUTHORIZED, answer
 from harness import CLOSED
+from outbox_world import FOLDER, body, clean, requests
 
 BAD = answer(400, b'{"errorCode":400004,"message":"no","trackingId":"t"}')
 NO_DPS = answer(401, b'{"errorCode":401002,"message":"no","trackingId":"t"}')
@@ -31,8 +30,7 @@ class Hub(Link):
     def __init__(self, board, hub, dps=None):
         Link.__init__(self, board, hub, dps)
         self.all = []
-
-    interrupted = False
+        self.interrupted = False
 
     def do_send(self, buffer):
         if self.interrupted:
@@ -44,11 +42,7 @@ class Hub(Link):
     def messages(self) -> list:
         """(n of the reading, message ID, in a batch?) of each message, as it was sent."""
         found = []
-        data = b"".join(self.all)
-        while data:
-            head, _, data = data.partition(b"\r\n\r\n")
-            length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
-            part, data = data[:length], data[length:]
+        for head, part in requests(b"".join(self.all)):
             if b"vnd.microsoft.iothub.json" in head:
                 for item in json.loads(part):
                     number = json.loads(body(item))["n"]

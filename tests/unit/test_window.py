@@ -1,7 +1,5 @@
 """Many messages on their way by MQTT: acknowledged in any order, none lost."""
 
-from outbox_world import bodies, clean, outbox
-
 from device_world import session
 from harness import CLOSED, Peer, raised
 from microdps.errors import LinkError, OutcomeUnknown
@@ -10,6 +8,7 @@ from microdps.outbox.window import WINDOW, Packets
 from microdps.protocol import Assignment
 from microdps.provisioning import assign
 from mqtt_packets import CONNACK, HUB, puback
+from outbox_world import bodies, clean, filled, outbox
 
 
 def device():
@@ -17,13 +16,6 @@ def device():
     made.transport = "mqtt"
     assign(made, Assignment(HUB, "d", "assigned", "", None), True)
     return made
-
-
-def filled(count):
-    box = outbox()
-    for number in range(count):
-        box.queue(b"message %d" % number)
-    return box
 
 
 def published(peer) -> list:

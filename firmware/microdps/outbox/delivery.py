@@ -13,7 +13,7 @@ class Delivery:
     """Delivers what waits, oldest first.
 
     session  microdps.session.Session
-    outbox   microdps.outbox.Outbox
+    outbox   microdps.outbox.files.Outbox
     """
 
     def __init__(self, session, outbox):

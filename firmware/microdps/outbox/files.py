@@ -6,8 +6,8 @@
 They lie in a folder, in files of about a block that are numbered: 0, 1, 2 … Each message is one
 append. A file begins with a line that names its format and its owner. Each message begins with
 0x01 0x0A, which stand in no JSON, so that the next whole one is found behind one that is damaged.
-There follow its length, the time, a CRC-32 of these and of the rest, and the rest: the message as
-a batch has it, without the time. A file is deleted when the hub has accepted all of it. What is
+There follow its length, when it was queued, a CRC-32 of these and of the item, and the item: the
+message as a batch has it (item.py). A file is deleted when the hub has accepted all of it. What is
 delivered twice, as after a power cut, bears the same message ID.
 """
 

@@ -20,8 +20,9 @@ def named(session, system=None) -> dict:
     if "message_id" not in system:
         session.messages += 1
         system["message_id"] = "%s-%d" % (run(session), session.messages)
-    if "creation_time" not in system and clock():
-        system["creation_time"] = iso(clock())
+    seconds = clock()
+    if seconds and "creation_time" not in system:
+        system["creation_time"] = iso(seconds)
     return system
 
 

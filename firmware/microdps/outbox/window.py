@@ -75,7 +75,8 @@ def settle(outbox, flying: list, packet_id: int):
 
 
 def connected(session, mqtt):
-    """Flow: open the connection to the hub, if it is not."""
+    """Flow: open the connection to the hub, if it is not open. Mqtt.send() does the same itself: a
+    flow of its own would cost memory for each message."""
     hub, device_id = session.assignment[:2]
     mqtt.sent_ms = yield "now", None
     if mqtt.hub != hub:
